@@ -1,0 +1,5 @@
+"""Entropy: a consolidation manager for virtualised clusters."""
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"

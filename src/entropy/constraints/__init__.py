@@ -1,0 +1,1 @@
+"""The meaning of each rule, reduced to the primitives of the compiled problem."""

@@ -1,0 +1,1 @@
+"""The control loop: settings, when to act, the daemon."""

@@ -1,0 +1,1 @@
+"""Runs a plan on drivers; a journal survives what the process does not."""

@@ -1,0 +1,280 @@
+"""``entropy/v1`` documents: read, validate, write, digest; one place turns a failed validation into an operator's sentence.
+
+JSON is read by orjson, YAML by PyYAML's C loader.  A 30,000-VM cluster takes a fraction of a second as JSON and some
+seconds as YAML: large clusters belong in JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from entropy.formats.files import read_bytes, write_bytes
+from entropy.model.cluster import Cluster
+from entropy.model.errors import InputError
+from entropy.model.plan import Plan
+from entropy.model.policy import Policy
+from entropy.model.values import InvalidValue
+
+__all__ = [
+    "API_VERSION", "KINDS", "Kind", "Syntax", "digest", "dump", "json_schema", "load_tree", "parse",
+    "read", "read_any", "syntax_of", "to_tree", "validate", "write",
+]  # fmt: skip
+
+API_VERSION = "entropy/v1"
+Kind = Literal["Cluster", "Policy", "Plan"]
+Syntax = Literal["json", "yaml"]
+Document = Cluster | Policy | Plan
+D = TypeVar("D", Cluster, Policy, Plan)
+KINDS: Mapping[str, type[Cluster | Policy | Plan]] = {"Cluster": Cluster, "Policy": Policy, "Plan": Plan}
+
+
+@cache
+def _adapter(cls: type[D]) -> TypeAdapter[D]:
+    return TypeAdapter(cls)
+
+
+def read(path: str, cls: type[D]) -> D:
+    """The document of class ``cls`` in the file ``path`` (``-``: standard input).
+
+    Raises ``InputError`` with file, path in the document, the offending value and what is accepted.
+    """
+    return parse(read_bytes(path), cls, where=path)
+
+
+def parse(raw: bytes, cls: type[D], *, where: str = "-") -> D:
+    """Like ``read``, from bytes; the syntax is told by the extension of ``where``, or by the content."""
+    return validate(load_tree(raw, where), cls, where=where)
+
+
+def read_any(path: str) -> Document:
+    """The document in ``path``, of whatever kind it says."""
+    tree = load_tree(read_bytes(path), path)
+    kind = _kind(tree, path)
+    return validate(tree, KINDS[kind], where=path)  # type: ignore[type-var]
+
+
+def load_tree(raw: bytes, where: str) -> Any:
+    """Parsed JSON or YAML.  Raises ``InputError`` with line and column."""
+    if syntax_of(where) == "json" or (not _named_yaml(where) and raw.lstrip()[:1] in (b"{", b"[")):
+        try:
+            return orjson.loads(raw)
+        except orjson.JSONDecodeError as problem:
+            raise InputError(
+                f"is no JSON: {problem.msg}", where=f"{where}:{problem.lineno}:{problem.colno}", accepted="a whole JSON document"
+            ) from problem
+    return _load_yaml(raw, where)
+
+
+def _load_yaml(raw: bytes, where: str) -> Any:
+    import yaml  # here: a JSON run does not pay for it
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(raw, Loader=loader)  # noqa: S506 - a safe loader, C or Python
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
+        raise InputError(f"is no YAML: {problem.problem or problem.context}", where=place, accepted="a YAML document") from problem
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as problem:
+        text = str(problem).splitlines()[0] if str(problem) else "nested too deeply"
+        raise InputError(f"is no YAML: {text}", where=where, accepted="a YAML document") from problem
+
+
+def _kind(tree: Any, where: str) -> str:
+    if not isinstance(tree, dict):
+        raise InputError(f"holds {_shown(tree)}, no document", where=where, accepted="a mapping with apiVersion and kind")
+    if (version := tree.get("apiVersion")) != API_VERSION:
+        raise InputError(f"is {_shown(version)}" if version else "is missing", where=where, path="apiVersion", accepted=API_VERSION)
+    kind = tree.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InputError(f"is {_shown(kind)}" if kind else "is missing", where=where, path="kind", accepted=", ".join(KINDS))
+    return kind
+
+
+def validate(tree: Any, cls: type[D], *, where: str = "-") -> D:
+    """A parsed tree as a value.  Raises ``InputError``."""
+    if _kind(tree, where) != cls.__name__:
+        raise InputError(f"is {tree['kind']}", where=where, path="kind", accepted=cls.__name__)
+    body = {key: value for key, value in tree.items() if key not in ("apiVersion", "kind")}
+    try:
+        return _adapter(cls).validate_python(body)
+    except ValidationError as problem:
+        raise _explain(problem, body, where) from problem
+
+
+def to_tree(document: Document) -> dict[str, Any]:
+    """The document as plain data, defaults left out, whole numbers as integers."""
+    cls = type(document)
+    body = _adapter(cls).dump_python(document, by_alias=True, exclude_defaults=True, mode="json")  # type: ignore[type-var]
+    tree = {"apiVersion": API_VERSION, "kind": cls.__name__} | _tidy(body)
+    return _with_required(tree, document)
+
+
+def _with_required(tree: dict[str, Any], document: Document) -> dict[str, Any]:
+    """Fields that the contract always shows, though they have defaults."""
+    if isinstance(document, Cluster):
+        for node, value in zip(tree["nodes"], document.nodes, strict=True):
+            node["state"] = value.state
+        for vm, machine in zip(tree["vms"], document.vms, strict=True):
+            vm["state"] = machine.state
+    elif isinstance(document, Policy):
+        for rule, statement in zip(tree.get("constraints", ()), document.constraints, strict=True):
+            rule["type"] = statement.type
+    else:
+        tree["status"] = document.status
+        tree["actions"] = [
+            {
+                "id": a["id"],
+                "type": a["type"],
+                **a,
+                "start": _round(action.start),
+                "end": _round(action.end),
+                "after": list(action.after),
+            }
+            for a, action in zip(tree.get("actions", ()), document.actions, strict=True)
+        ]
+    return tree
+
+
+def _round(seconds: float) -> float | int:
+    value = round(seconds, 3)
+    return int(value) if value == int(value) else value
+
+
+def _tidy(value: Any) -> Any:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {key: _tidy(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_tidy(item) for item in value]
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    return value
+
+
+def syntax_of(path: str) -> Syntax:
+    """The syntax that a file's extension names; JSON if it names none."""
+    return "yaml" if _named_yaml(path) else "json"
+
+
+def _named_yaml(path: str) -> bool:
+    return path.removesuffix(".gz").endswith((".yaml", ".yml"))
+
+
+def dump(document: Document, syntax: Syntax = "json") -> bytes:
+    """The document's text, ending in a newline."""
+    tree = to_tree(document)
+    if syntax == "json":
+        return orjson.dumps(tree, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: bytes = yaml.dump(
+        tree, Dumper=dumper, sort_keys=False, allow_unicode=True, encoding="utf-8", default_flow_style=None, width=140
+    )
+    return text
+
+
+def write(document: Document, path: str) -> None:
+    """Write to ``path`` at once or not at all, in the syntax that its extension names.  Raises ``InputError``."""
+    write_bytes(path, dump(document, syntax_of(path)))
+
+
+def digest(cluster: Cluster) -> str:
+    """``sha256:`` of the Cluster document's canonical JSON: defaults left out, keys sorted, no white space."""
+    return "sha256:" + hashlib.sha256(orjson.dumps(to_tree(cluster), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def json_schema(kind: str) -> dict[str, Any]:
+    """JSON Schema of a document kind.  Raises ``InputError`` on an unknown kind."""
+    if kind not in KINDS:
+        raise InputError(f"{kind!r} is no kind of document", accepted=", ".join(KINDS))
+    schema = _adapter(KINDS[kind]).json_schema(by_alias=True)  # type: ignore[type-var]
+    head = {"apiVersion": {"const": API_VERSION}, "kind": {"const": kind}}
+    schema["properties"] = head | schema["properties"]
+    schema["required"] = ["apiVersion", "kind", *schema.get("required", [])]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"{API_VERSION} {kind}", **schema}
+
+
+# -- a failed validation, in an operator's words ------------------------------------------------------------------
+
+
+def _explain(problem: ValidationError, body: Any, where: str) -> InputError:
+    errors = problem.errors(include_url=False)
+    first = errors[0]
+    loc: tuple[str | int, ...] = first["loc"]
+    message, accepted = _sentence(first)
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, InvalidValue):
+        loc, message, accepted = (*loc, *cause.path), str(cause), cause.accepted
+    more = f"; {len(errors) - 1} more like it follow" if len(errors) > 1 else ""
+    return InputError(message + more, where=where, path=_path(loc, body), accepted=accepted)
+
+
+def _sentence(error: Any) -> tuple[str, str]:
+    value, ctx = _shown(error["input"]), error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return "is missing", ""
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            return "is no known key", "the keys of the schema (entropy schema Cluster|Policy|Plan)"
+        case "greater_than_equal":
+            return f"is {value}", f"a number of at least {ctx['ge']:g}"
+        case "greater_than":
+            return f"is {value}", f"a number above {ctx['gt']:g}"
+        case "less_than_equal":
+            return f"is {value}", f"a number of at most {ctx['le']:g}"
+        case "finite_number":
+            return f"is {value}", "a finite number"
+        case "float_type" | "int_type" | "int_from_float" | "float_parsing" | "int_parsing":
+            kind = "whole number" if error["type"].startswith("int") else "number"
+            return f"is {value}, not a {kind}", f"a plain {kind} (cpu in cores, memory in MiB, no unit)"
+        case "string_type":
+            return f"is {value}, not text", "text; put it in quotes"
+        case "literal_error" | "enum":
+            return f"is {value}", str(ctx["expected"]).replace("'", "").replace(" or ", ", ")
+        case "union_tag_invalid":
+            return f"is {_shown(ctx['tag'])}", str(ctx["expected_tags"]).replace("'", "")
+        case "union_tag_not_found":
+            return "is missing", "a constraint type"
+        case _:
+            return f"is {value}: {error['msg'][:1].lower()}{error['msg'][1:]}", ""
+
+
+def _path(loc: Sequence[str | int], body: Any) -> str:
+    """``vms[3] (web-1).demand.memory``: the place, with the name of each list item that has one."""
+    text, here = "", body
+    for step in loc:
+        if isinstance(here, dict) and isinstance(step, str) and step not in here and step in _TAGS:
+            continue  # pydantic names the variant of a union in its path; the document has no such key
+        if isinstance(step, int):
+            text += f"[{step}]"
+            here = here[step] if isinstance(here, (list, tuple)) and step < len(here) else None
+            if isinstance(here, dict) and isinstance(here.get("name") or here.get("id"), str):
+                text += f" ({here.get('name') or here.get('id')})"
+        elif step != "[key]":
+            text += f".{step}" if text else step
+            here = here.get(step) if isinstance(here, dict) else None
+    return text
+
+
+def _tags() -> frozenset[str]:
+    from entropy.model.rules import RULE_TYPES
+
+    return frozenset({*RULE_TYPES, "tuple", "str", "constrained-str"})
+
+
+_TAGS = _tags()
+
+
+def _shown(value: Any) -> str:
+    text = "missing" if value is None else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,77 @@
+"""Selectors: ``label=value[,label!=value...]``, a glob over names, a name, or ``*``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Protocol, TypeVar
+
+from entropy.model.cluster import VM, Cluster, Node
+from entropy.model.errors import InputError
+from entropy.model.values import Selection
+
+__all__ = ["Selector"]
+
+
+class _Labelled(Protocol):
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+
+
+T = TypeVar("T", bound=_Labelled)
+
+
+@dataclass
+class Selector:
+    """Resolves selections against one cluster.
+
+    A label selector that matches nothing is a warning and selects nothing (never all); a name or glob that matches nothing
+    raises ``InputError``, or is a warning when ``lenient`` (a rule that outlives its VM must not stop the control loop).
+    """
+
+    cluster: Cluster
+    lenient: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    def vms(self, selection: Selection, path: str = "") -> tuple[VM, ...]:
+        """The selected VMs, each once, in order of first match."""
+        return self._resolve(selection, self.cluster.vm_by_name, "VM", path)
+
+    def nodes(self, selection: Selection, path: str = "") -> tuple[Node, ...]:
+        """The selected nodes, each once, in order of first match."""
+        return self._resolve(selection, self.cluster.node_by_name, "node", path)
+
+    def _resolve(self, selection: Selection, table: Mapping[str, T], kind: str, path: str) -> tuple[T, ...]:
+        parts = (selection,) if isinstance(selection, str) else selection
+        names: dict[str, None] = {}
+        for part in parts:
+            names.update(dict.fromkeys(self._match(part, table, kind, path)))
+        return tuple(table[name] for name in names)
+
+    def _match(self, part: str, table: Mapping[str, T], kind: str, path: str) -> Iterable[str]:
+        if part in table:
+            return (part,)
+        if part == "*":
+            return table
+        if "=" in part:
+            tests = [_test(term, path, part) for term in part.split(",")]
+            found = [n for n, x in table.items() if all((x.labels.get(k) == v) == equal for k, v, equal in tests)]
+            if not found:
+                self.warnings.append(f"{path or 'selector'}: {part!r} matches no {kind}; the rule is void")
+            return found
+        found = [n for n in table if fnmatchcase(n, part)]
+        if not found:
+            message = f"{part!r} names no {kind} of the cluster"
+            if not self.lenient:
+                accepted = f"a {kind}'s name, a glob, label=value or *"
+                raise InputError(message, path=path, accepted=accepted)
+            self.warnings.append(f"{path or 'selector'}: {message}; the rule covers those that exist")
+        return found
+
+
+def _test(term: str, path: str, whole: str) -> tuple[str, str, bool]:
+    key, equal, value = term.partition("!=") if "!=" in term else term.partition("=")
+    if not key or not equal:
+        raise InputError(f"{term!r} in {whole!r} is no test on a label", path=path, accepted="label=value or label!=value")
+    return key, value, "!" not in equal

@@ -1,0 +1,1 @@
+"""Where each VM should be: kernels, exact model, bounds, portfolio."""

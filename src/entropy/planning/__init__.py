@@ -1,0 +1,1 @@
+"""The only caller of placement, scheduling and verification."""

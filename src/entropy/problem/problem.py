@@ -1,0 +1,119 @@
+"""A cluster and a policy as NumPy arrays over the primitives capacity, domain, group limit, fixed and state.
+
+Amounts are integers: each resource has a scale (a power of ten over a common divisor) chosen so that every amount of the
+documents is exact wherever it has at most six decimals.  Index k of a VM or node is its position in the Cluster document.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from entropy.model.cluster import Cluster
+
+__all__ = ["Bools", "GroupLimit", "Indices", "Integers", "Problem", "State", "Unsatisfied"]
+
+Integers = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int32]
+Bools = npt.NDArray[np.bool_]
+
+
+class State(IntEnum):
+    """A VM's state in the arrays."""
+
+    READY = 0
+    RUNNING = 1
+    SLEEPING = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupLimit:
+    """Primitive: at most ``most`` running VMs of ``members`` in one zone.
+
+    ``members`` are VM indices; ``zone_of[n]`` is the zone (0..zones-1) of node n.  ``continuous``: at every instant of a
+    plan, hops inside one zone not counted twice; otherwise at the end only.  ``source`` names the rule for messages.
+    """
+
+    members: Indices
+    zone_of: Indices
+    zones: int
+    most: int
+    continuous: bool
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unsatisfied:
+    """Something that best effort leaves as it is: a sentence, and the ``node`` or ``vm`` that it concerns."""
+
+    text: str
+    node: int = -1
+    vm: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What to place, where it may go, and what it takes.  R resources, N nodes, V VMs, D distinct domains.
+
+    capacity      int64[N, R]  limit of each node: capacity x overcommit, rules applied (memory is resource ``memory``)
+    demand        int64[V, R]  what a VM must be given, rules applied
+    consumption   int64[V, R]  what it uses now on the node where it was observed
+    weight        int64[V]     cost of one move: its demand of memory, in the scale of memory
+    state, goal   int8[V]      ``State`` now and at the end
+    host          int32[V]     node where it runs or its image lies now, -1 when ready
+    domain_of     int32[V]     row of ``domains`` that says where it may run at the end
+    path_of       int32[V]     row of ``domains`` that says where it may newly run at any instant (continuous rules)
+    domains       bool[D, N]
+    migratable    bool[V]      may be live-migrated, or suspended and resumed, on the way
+    held          bool[V]      must stay where it is for now (cool-down, untouchable node); its domain is its host
+    online, power bool[N]      online now, and at the end
+    untouchable   bool[N]      nothing enters, leaves or is switched
+    """
+
+    cluster: Cluster
+    resources: tuple[str, ...]
+    scale: npt.NDArray[np.float64]
+    capacity: Integers
+    demand: Integers
+    consumption: Integers
+    weight: Integers
+    state: npt.NDArray[np.int8]
+    goal: npt.NDArray[np.int8]
+    host: Indices
+    domain_of: Indices
+    path_of: Indices
+    domains: Bools
+    migratable: Bools
+    held: Bools
+    online: Bools
+    power: Bools
+    untouchable: Bools
+    limits: tuple[GroupLimit, ...] = ()
+    allow_suspend: bool = False
+    unsatisfied: tuple[Unsatisfied, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def n_nodes(self) -> int:
+        """N."""
+        return len(self.cluster.nodes)
+
+    @property
+    def n_vms(self) -> int:
+        """V."""
+        return len(self.cluster.vms)
+
+    def node_name(self, n: int) -> str:
+        """Name of node index ``n``."""
+        return self.cluster.nodes[n].name
+
+    def vm_name(self, v: int) -> str:
+        """Name of VM index ``v``."""
+        return self.cluster.vms[v].name
+
+    def runs_at_end(self) -> Bools:
+        """bool[V]: the VMs that must be placed."""
+        return np.asarray(self.goal == State.RUNNING)
