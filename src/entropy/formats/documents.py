@@ -20,7 +20,7 @@ from entropy.model.cluster import Cluster
 from entropy.model.errors import InputError
 from entropy.model.plan import Plan
 from entropy.model.policy import Policy
-from entropy.model.values import InvalidValue
+from entropy.model.values import InvalidValueError
 
 __all__ = [
     "API_VERSION", "KINDS", "Kind", "Syntax", "digest", "dump", "json_schema", "load_tree", "parse",
@@ -213,7 +213,7 @@ def _explain(problem: ValidationError, body: Any, where: str) -> InputError:
     loc: tuple[str | int, ...] = first["loc"]
     message, accepted = _sentence(first)
     cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, InvalidValue):
+    if isinstance(cause, InvalidValueError):
         loc, message, accepted = (*loc, *cause.path), str(cause), cause.accepted
     more = f"; {len(errors) - 1} more like it follow" if len(errors) > 1 else ""
     return InputError(message + more, where=where, path=_path(loc, body), accepted=accepted)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from entropy.model.values import DOCUMENT, Amount, Amounts, InvalidValue, Labels, Name, Positive, Seconds
+from entropy.model.values import DOCUMENT, Amount, Amounts, InvalidValueError, Labels, Name, Positive, Seconds
 
 __all__ = ["VM", "Cluster", "MigrationProfile", "Node", "NodeState", "Power", "VMState"]
 
@@ -92,7 +92,7 @@ class VM:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """All nodes and VMs at one instant.  Names are unique per kind; raises ``InvalidValue`` otherwise."""
+    """All nodes and VMs at one instant.  Names are unique per kind; raises ``InvalidValueError`` otherwise."""
 
     __pydantic_config__ = DOCUMENT
 
@@ -108,17 +108,17 @@ class Cluster:
         for k, vm in enumerate(self.vms):
             if vm.state == "ready":
                 if vm.node is not None:
-                    raise InvalidValue(f"VM {vm.name} is ready, so it is on no node", ("vms", k, "node"), vm.node, "no node")
+                    raise InvalidValueError(f"VM {vm.name} is ready, so it is on no node", ("vms", k, "node"), vm.node, "no node")
                 continue
             if vm.node is None:
-                raise InvalidValue(f"VM {vm.name} is {vm.state} but names no node", ("vms", k, "node"), None, "a node's name")
+                raise InvalidValueError(f"VM {vm.name} is {vm.state} but names no node", ("vms", k, "node"), None, "a node's name")
             host = nodes.get(vm.node)
             if host is None:
-                raise InvalidValue(
+                raise InvalidValueError(
                     f"VM {vm.name} is on {vm.node}, which is no node of this cluster", ("vms", k, "node"), vm.node, _some(nodes)
                 )
             if vm.state == "running" and host.state == "offline":
-                raise InvalidValue(
+                raise InvalidValueError(
                     f"VM {vm.name} runs on {vm.node}, which is offline", ("vms", k, "node"), vm.node, "an online node"
                 )
 
@@ -153,7 +153,7 @@ def _refuse_duplicates(kind: str, items: Sequence[Node] | Sequence[VM]) -> None:
     first: dict[str, int] = {}
     for k, item in enumerate(items):
         if first.setdefault(item.name, k) != k:
-            raise InvalidValue(
+            raise InvalidValueError(
                 f"the name {item.name} stands twice ({kind}[{first[item.name]}] and {kind}[{k}])",
                 (kind, k, "name"),
                 item.name,

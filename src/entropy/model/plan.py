@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from entropy.model.policy import Objective
-from entropy.model.values import DOCUMENT, Amount, InvalidValue, Name, Names, Seconds
+from entropy.model.values import DOCUMENT, Amount, InvalidValueError, Name, Names, Seconds
 
 __all__ = ["Action", "ActionType", "Figure", "NodesFigure", "Plan", "PlanStatus", "Summary"]
 
@@ -33,7 +33,7 @@ class Action:
     """One action.  ``start`` and ``end`` are a forecast in seconds; it starts once every action in ``after`` has succeeded.
 
     migrate and resume have ``vm``, ``source`` and ``target``; run, stop and suspend ``vm`` and ``node``; startup and
-    shutdown ``node``.  Raises ``InvalidValue`` when a field is missing or does not belong to the type.
+    shutdown ``node``.  Raises ``InvalidValueError`` when a field is missing or does not belong to the type.
     """
 
     __pydantic_config__ = DOCUMENT
@@ -54,7 +54,7 @@ class Action:
         for key, value in given.items():
             if (value is not None) != (key in wanted):
                 what = "needs" if value is None else "has no"
-                raise InvalidValue(f"a {self.type} {what} {key!r}", (key,), value, f"{', '.join(wanted)} for {self.type}")
+                raise InvalidValueError(f"a {self.type} {what} {key!r}", (key,), value, f"{', '.join(wanted)} for {self.type}")
 
     @property
     def leaves(self) -> str | None:
@@ -134,7 +134,7 @@ class Summary:
 class Plan:
     """``cluster`` is the digest of the Cluster document that it was made for.  Ids are unique, ``after`` is acyclic.
 
-    Raises ``InvalidValue`` on a duplicate id, an unknown id in ``after``, or a circle.
+    Raises ``InvalidValueError`` on a duplicate id, an unknown id in ``after``, or a circle.
     """
 
     __pydantic_config__ = DOCUMENT
@@ -148,17 +148,17 @@ class Plan:
         position = {a.id: k for k, a in enumerate(self.actions)}
         if len(position) != len(self.actions):
             k = next(k for k, a in enumerate(self.actions) if position[a.id] != k)
-            raise InvalidValue(
+            raise InvalidValueError(
                 f"the id {self.actions[k].id} stands twice", ("actions", k, "id"), self.actions[k].id, "an id of its own"
             )
         for k, a in enumerate(self.actions):
             for j, other in enumerate(a.after):
                 if other not in position:
-                    raise InvalidValue(
+                    raise InvalidValueError(
                         f"action {a.id} waits for {other}, which is no action of this plan", ("actions", k, "after", j), other
                     )
         if stuck := [a.id for a in self.actions if a.id not in self.topological]:
-            raise InvalidValue(
+            raise InvalidValueError(
                 f"the actions {', '.join(stuck[:5])} wait for each other in a circle", ("actions", position[stuck[0]], "after")
             )
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-__all__ = ["DOCUMENT", "Amount", "Amounts", "InvalidValue", "Labels", "Name", "Names", "Positive", "Seconds", "Selection"]
+__all__ = ["DOCUMENT", "Amount", "Amounts", "InvalidValueError", "Labels", "Name", "Names", "Positive", "Seconds", "Selection"]
 
 DOCUMENT = ConfigDict(extra="forbid", allow_inf_nan=False)
 """How every value of a document is validated: unknown keys are errors."""
@@ -26,7 +26,7 @@ Selection = Name | Names
 """A selector, or a list of names and selectors (see ``entropy.model.selectors``)."""
 
 
-class InvalidValue(ValueError):
+class InvalidValueError(ValueError):
     """A rule between fields is broken.  ``path`` leads to the place from the value that raised it."""
 
     def __init__(self, message: str, path: tuple[str | int, ...] = (), value: Any = None, accepted: str = "") -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from entropy.model.cluster import Cluster
+from entropy.model.cluster import VM, Cluster
 
 __all__ = ["ConfigurationAdapter", "Driver", "Endpoint", "Observation", "Probe"]
 
@@ -32,6 +32,9 @@ class Probe:
 
 class ConfigurationAdapter(ABC):
     """Observes a cluster through a monitoring system.  Registered under the entry-point group ``entropy.adapters``."""
+
+    recall: Callable[[str], VM | None] = staticmethod(lambda _name: None)
+    """Asked for a VM as it was last known (a sleeping VM's own monitor is silent); the control loop points it at the journal."""
 
     @classmethod
     @abstractmethod
