@@ -102,8 +102,8 @@ class Cluster:
     vms: tuple[VM, ...]
 
     def __post_init__(self) -> None:
-        for kind, items in (("nodes", self.nodes), ("vms", self.vms)):
-            _refuse_duplicates(kind, items)
+        _refuse_duplicates("nodes", self.nodes)
+        _refuse_duplicates("vms", self.vms)
         nodes = self.node_by_name
         for k, vm in enumerate(self.vms):
             if vm.state == "ready":
@@ -149,7 +149,7 @@ class Cluster:
         return {node: tuple(vms) for node, vms in found.items()}
 
 
-def _refuse_duplicates(kind: str, items: Sequence[Node] | Sequence[VM]) -> None:
+def _refuse_duplicates(kind: str, items: Sequence[Node | VM]) -> None:
     first: dict[str, int] = {}
     for k, item in enumerate(items):
         if first.setdefault(item.name, k) != k:

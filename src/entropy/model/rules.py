@@ -6,7 +6,7 @@ selector or a list of names and selectors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -282,7 +282,6 @@ AnyRule = Annotated[
 ]  # fmt: skip
 
 RULE_TYPES: tuple[str, ...] = tuple(
-    cls.__dataclass_fields__["type"].default
-    for cls in Rule.__subclasses__()  # type: ignore[attr-defined]
+    dict.fromkeys(str(f.default) for cls in Rule.__subclasses__() for f in fields(cls) if f.name == "type")
 )
 """The names of all rules, in the order of the contract."""
