@@ -1,0 +1,99 @@
+"""Which rules the planner keeps, and how each is reduced to primitives: one small function a rule, one explicit table.
+
+A rule that is not in the table is refused by name; none is ever ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from entropy.model import rules
+from entropy.model.errors import InputError
+from entropy.problem.draft import Draft
+from entropy.problem.problem import State
+
+__all__ = ["OFFERED", "compile_rule"]
+
+Translation = Callable[[Any, Draft, str], None]
+
+
+def _state(state: State) -> Translation:
+    def translate(rule: Any, draft: Draft, path: str) -> None:
+        draft.want(draft.vms(rule.vms, f"{path}.vms"), state)
+
+    return translate
+
+
+def _switch(online: bool) -> Translation:
+    def translate(rule: Any, draft: Draft, path: str) -> None:
+        draft.switch(draft.nodes(rule.nodes, f"{path}.nodes"), online)
+
+    return translate
+
+
+def _domain(only: bool) -> Translation:
+    def translate(rule: rules.Fence | rules.Ban, draft: Draft, path: str) -> None:
+        vms, nodes = draft.vms(rule.vms, f"{path}.vms"), draft.nodes(rule.nodes, f"{path}.nodes")
+        draft.allow(vms, nodes, only=only, continuous=rule.continuous)
+
+    return translate
+
+
+def _root(rule: rules.Root, draft: Draft, path: str) -> None:
+    draft.pin(draft.vms(rule.vms, f"{path}.vms"), _name(rule))
+
+
+def _quarantine(rule: rules.Quarantine, draft: Draft, path: str) -> None:
+    draft.close(draft.nodes(rule.nodes, f"{path}.nodes"), _name(rule))
+
+
+def _spread(rule: rules.Spread, draft: Draft, path: str) -> None:
+    vms = draft.vms(rule.vms, f"{path}.vms")
+    draft.at_most(vms, rule.across, rule.max, continuous=rule.continuous, source=_name(rule))
+
+
+def _preserve(rule: rules.Preserve, draft: Draft, path: str) -> None:
+    draft.at_least(draft.vms(rule.vms, f"{path}.vms"), rule.resource, rule.amount)
+
+
+def _overbook(rule: rules.Overbook, draft: Draft, path: str) -> None:
+    draft.overcommit(draft.nodes(rule.nodes, f"{path}.nodes"), rule.resource, rule.ratio)
+
+
+_TABLE: Mapping[str, Translation] = {
+    "running": _state(State.RUNNING),
+    "sleeping": _state(State.SLEEPING),
+    "ready": _state(State.READY),
+    "killed": _state(State.READY),
+    "online": _switch(True),
+    "offline": _switch(False),
+    "fence": _domain(only=True),
+    "ban": _domain(only=False),
+    "root": _root,
+    "quarantine": _quarantine,
+    "spread": _spread,
+    "preserve": _preserve,
+    "overbook": _overbook,
+}
+OFFERED = tuple(_TABLE)
+"""The rules that the planner keeps in this version."""
+
+
+def compile_rule(rule: rules.Rule, draft: Draft, path: str) -> None:
+    """Write what ``rule`` asks into ``draft``.  ``path`` is its place in the Policy, for messages.
+
+    Raises ``InputError`` for a rule that this version's planner does not offer.
+    """
+    kind: str = rule.type  # type: ignore[attr-defined]
+    if rule.soft:
+        draft.selector.warnings.append(f"{path}: the soft rule {_name(rule)} is not weighed by this version; it may be broken")
+        return
+    translation = _TABLE.get(kind)
+    if translation is None:
+        raise InputError(f"is {kind}, which this version cannot plan for", path=f"{path}.type", accepted=", ".join(OFFERED))
+    translation(rule, draft, path)
+
+
+def _name(rule: rules.Rule) -> str:
+    return f'"{rule.name}"' if rule.name else str(rule.type)  # type: ignore[attr-defined]

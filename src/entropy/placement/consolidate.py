@@ -1,0 +1,130 @@
+"""Consolidation by kernels: keep the nodes that hold most, bring everything else there, then empty what can still be emptied.
+
+Keeping the k fullest nodes as they are is what the bound on moved memory assumes, so where the rest fits beside them the placement is
+optimal at once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from entropy.placement.bounds import observed_hosts
+from entropy.placement.repair import back_home
+from entropy.placement.working import Working
+from entropy.problem.problem import Bools, Indices, Integers, Problem
+
+__all__ = ["consolidate"]
+
+
+def consolidate(repaired: Working, kept: Integers, node_cost: Integers, least: int) -> Working:
+    """The best of several packings of ``repaired`` by (cost of nodes in use, moved memory).
+
+    ``kept``: most memory that can stay on each node; ``least``: proven bound on the cost.
+    """
+    problem = repaired.problem
+    home = observed_hosts(problem)
+
+    def value(w: Working) -> tuple[int, int]:
+        moved = (home >= 0) & (w.host != home)
+        return int(node_cost[w.used].sum()), int(problem.weight[moved].sum())
+
+    best, best_value = repaired, value(repaired)
+    for order in _orders(problem, kept, node_cost):
+        for weight in _prices(repaired):
+            tried = _pack(repaired, order, node_cost, least, weight)
+            if tried is None:
+                continue
+            _empty_more(tried, node_cost, weight)
+            _go_home(tried)
+            if (found := value(tried)) < best_value:
+                best, best_value = tried, found
+    if best is repaired:
+        best = repaired.copy()
+        _empty_more(best, node_cost, best.scarcity)
+        _go_home(best)
+        if value(best) > best_value:
+            return repaired
+    return best
+
+
+def _orders(problem: Problem, kept: Integers, node_cost: Integers) -> list[Indices]:
+    """Which nodes to keep first: the fullest; where nodes differ, also those with most room for their cost."""
+    nodes = np.arange(problem.n_nodes)
+    fullest = np.lexsort((nodes, -kept, node_cost)) if len(np.unique(node_cost)) > 1 else np.lexsort((nodes, -kept))
+    if len(np.unique(problem.capacity, axis=0)) <= 1 and len(np.unique(node_cost)) <= 1:
+        return [fullest.astype(np.int32)]
+    size = (problem.capacity / np.maximum(problem.capacity.mean(axis=0), 1.0)).min(axis=1)
+    return [fullest.astype(np.int32), np.lexsort((nodes, -kept, -size / np.maximum(node_cost, 1))).astype(np.int32)]
+
+
+def _prices(working: Working) -> list[npt.NDArray[np.float64]]:
+    """What room is worth when packing: by scarcity, and with the scarcest resource alone."""
+    if working.scarcity.size < 2:
+        return [working.scarcity]
+    scarcest = np.where(working.scarcity == working.scarcity.max(), 1.0, 0.05)
+    return [working.scarcity, scarcest]
+
+
+def _pack(start: Working, order: Indices, node_cost: Integers, least: int, weight: npt.NDArray[np.float64]) -> Working | None:
+    """Keep nodes in ``order`` until their cost reaches ``least``, fit all else there, keep more nodes while VMs are left over."""
+    problem = start.problem
+    w = start.copy()
+    held = np.zeros(problem.n_nodes, dtype=np.bool_)
+    held[problem.host[w.runs & problem.held]] = True
+    order = order[~held[order]]
+    keep = held.copy()
+    take = int(np.searchsorted(np.cumsum(node_cost[order]), max(least - int(node_cost[held].sum()), 0), side="left"))
+    take = min(take + (1 if least > int(node_cost[held].sum()) else 0), len(order))
+    keep[order[:take]] = True
+    price = w.price(weight)
+    left = np.flatnonzero(w.runs & (w.host >= 0) & ~keep[w.host])
+    w.take_out(left)
+    left = w.largest_first(left)
+    while w.fit(left, keep, price, widest=False):
+        left = left[w.host[left] < 0]
+        if take >= len(order):
+            return None
+        more = _how_many(problem, left, order[take:])
+        opened = order[take : take + more]
+        keep[opened] = True
+        take += more
+        back_home(w, left[np.isin(observed_hosts(problem)[left], opened)])
+        left = left[w.host[left] < 0]
+    return w
+
+
+def _how_many(problem: Problem, left: Indices, rest: Indices) -> int:
+    """How many more nodes the volume of what is left over needs, half of it at a time, at least one."""
+    needed = problem.demand[left].sum(axis=0) / np.maximum(problem.capacity[rest].mean(axis=0), 1.0)
+    return max(1, int(needed.max(initial=0.0)) // 2)
+
+
+def _empty_more(w: Working, node_cost: Integers, weight: npt.NDArray[np.float64]) -> None:
+    """Nodes in use, costliest and least loaded first, are emptied into the others where all their VMs find room."""
+    problem = w.problem
+    movable = ~problem.held
+    for _ in range(3):
+        used = w.used
+        nodes = np.flatnonzero(used)
+        load = ((problem.capacity[nodes] - w.free[nodes]) / np.maximum(problem.capacity[nodes], 1)).sum(axis=1)
+        order = nodes[np.lexsort((nodes, load, -node_cost[nodes]))].astype(np.int32)
+        if not w.empty(order, movable, used, w.price(weight)):
+            return
+
+
+def _go_home(w: Working) -> None:
+    """Moved VMs return where they run now, heaviest first, where that node is in use anyway and has room."""
+    problem = w.problem
+    home = observed_hosts(problem)
+    used: Bools = w.used
+    moved = np.flatnonzero(w.runs & (home >= 0) & (w.host != home) & (w.host >= 0))
+    moved = moved[used[home[moved]]]
+    for v in moved[np.argsort(-problem.weight[moved], kind="stable")]:
+        if np.any(problem.demand[v] > w.free[home[v]]):
+            continue
+        was = int(w.host[v])
+        w.take_out(np.array([v]))
+        back_home(w, np.array([v]))
+        if w.host[v] < 0:
+            w.put(int(v), was)
