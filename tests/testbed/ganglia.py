@@ -7,7 +7,8 @@
         ...                                       # 127.0.0.1, bed.gmond_port and bed.gmetad_port serve the XML
 
 ``bed.conf`` is the file for ``gmetric -c`` (and for ``entropy-ganglia-agent --gmetric-conf``).  gmond is mute, so only what
-is pushed is in the XML; a host spoofed with ``gmetric -S`` counts as offline 80 s after its last packet.  Everything that
+is pushed is in the XML; a host spoofed with ``gmetric -S`` counts as offline 80 s after its last packet.  gmond knows a spoofed host by
+its address alone (the part before the colon, any text will do): every host needs one of its own, and always the same.  Everything that
 was started is ended by ``stop()``, by process id.
 """
 
@@ -131,7 +132,8 @@ class GangliaBed:
     ) -> None:  # fmt: skip
         """One metric of the spoofed host ``host``, whose address is ``ip``."""
         self._gmetric(
-            "-S", f"{ip}:{host}", "-n", name, "-v", str(value), "-t", type_, "-u", units, "-s", slope, "-x", str(tmax), "-d", str(dmax),
+            "-S", f"{ip}:{host}", "-n", name, "-v", str(value), "-t", type_, "-u", units,
+            "-s", slope, "-x", str(tmax), "-d", str(dmax),
         )  # fmt: skip
 
     def heartbeat(self, host: str, ip: str) -> None:
