@@ -7,9 +7,9 @@
         ...                                       # 127.0.0.1, bed.gmond_port and bed.gmetad_port serve the XML
 
 ``bed.conf`` is the file for ``gmetric -c`` (and for ``entropy-ganglia-agent --gmetric-conf``).  gmond is mute, so only what
-is pushed is in the XML; a host spoofed with ``gmetric -S`` counts as offline 80 s after its last packet.  gmond knows a spoofed host by
-its address alone (the part before the colon, any text will do): every host needs one of its own, and always the same.  Everything that
-was started is ended by ``stop()``, by process id.
+is pushed is in the XML; a host spoofed with ``gmetric -S`` counts as offline 80 s after its last packet.  gmond knows a
+spoofed host by its address alone (the part before the colon, any text will do): every host needs one of its own, and always
+the same.  Everything that was started is ended by ``stop()``, by process id.
 """
 
 from __future__ import annotations
