@@ -1,0 +1,214 @@
+"""When to act.  Pure: a view of the cluster in, a decision out; the planner and the verifier are passed in.
+
+The rules, in this order:
+
+1. The cluster is **not viable** (a node overloaded or in maintenance, a rule broken): the plan with the fewest MiB moved
+   that mends it (objective ``repair``).  VMs that moved lately stay where they are unless it cannot be mended otherwise.
+2. It is viable, or what is wrong cannot be mended, and **fewer nodes are possible** (objective ``consolidate``): the plan is
+   worth it when ``freed nodes x horizon > sum over moves (duration x 2 nodes x move cost)``, both in node-seconds.
+   Gains are looked for in the cautious view (``control/caution.py``) and never with VMs that moved lately, so that the
+   next breath of load does not undo them.
+3. Else nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+from entropy.control.caution import cautious
+from entropy.control.effective import effective
+from entropy.control.health import ailments, nodes_in_use
+from entropy.control.safety import Finding, Verifier, caused
+from entropy.control.settings import LoopSettings
+from entropy.formats.documents import digest
+from entropy.model.cluster import Cluster
+from entropy.model.errors import InfeasibleError, InputError, NoPlanInTimeError
+from entropy.model.plan import Action, Plan
+from entropy.model.policy import Objective, Policy
+
+__all__ = ["Decision", "DecisionKind", "Planned", "Planner", "View", "decide"]
+
+DecisionKind = Literal["idle", "act", "keep", "stuck", "late", "refused"]
+"""Nothing to do; execute the plan; fewer nodes are possible but not worth it; proven impossible; no plan in time; the plan
+did not pass verification (a fault of ours, never executed)."""
+
+_MOVES = ("migrate", "suspend", "resume")
+_NODES_BUSY = 2
+"""A move keeps its source and its destination busy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What is decided upon.  ``peaks``: recent peak of cpu per VM, in cores.  ``held``: VMs that moved lately."""
+
+    cluster: Cluster
+    policy: Policy
+    peaks: Mapping[str, float] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
+
+
+class Planned(Protocol):
+    """What the planner returns."""
+
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def reasons(self) -> tuple[str, ...]: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+
+class Planner(Protocol):
+    """``entropy.planning.planner.plan`` with its limits already given.  Raises InfeasibleError, NoPlanInTimeError."""
+
+    def __call__(self, cluster: Cluster, policy: Policy, objective: Objective, held: frozenset[str], /) -> Planned: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What was decided and why.  Amounts in MiB and seconds; ``gain`` and ``cost`` in node-seconds."""
+
+    kind: DecisionKind
+    cause: Objective | None = None
+    plan: Plan | None = None
+    broken: tuple[str, ...] = ()
+    unsatisfied: tuple[str, ...] = ()
+    in_use: int = 0
+    possible: int | None = None
+    bound: int | None = None
+    freed: tuple[str, ...] = ()
+    gain: float = 0.0
+    cost: float = 0.0
+    cooling: int = 0
+    kept_free: float = 0.0
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def act(self) -> bool:
+        """Is there a plan to execute?"""
+        return self.kind == "act"
+
+
+def decide(view: View, settings: LoopSettings, plan: Planner, verify: Verifier) -> Decision:
+    """Act or not, and how.  Raises ``InputError`` for a policy that cannot be planned for."""
+    objective = settings.objective or view.policy.objective or "consolidate"
+    if objective == "balance":
+        raise InputError("is balance, which the control loop cannot follow yet", path="objective", accepted="consolidate, repair")
+    violations = verify(view.cluster, Plan(), view.policy)
+    running = {vm.name for vm in view.cluster.vms if vm.state == "running"}
+    base = Decision(
+        kind="idle",
+        broken=(ailments(effective(view.cluster, view.policy)) or tuple(v.text for v in violations)) if violations else (),
+        in_use=nodes_in_use(view.cluster),
+        cooling=len(view.held & running),
+        kept_free=settings.kept_free,
+    )
+    if violations:
+        mended = _repair(view, base, plan)
+        if mended.act:
+            return _checked(view, mended, violations, verify)
+        base = replace(mended, plan=None) if mended.kind == "idle" else mended
+    if objective == "repair" or base.kind != "idle":
+        return base
+    return _checked(view, _consolidate(view, base, settings, plan), violations, verify)
+
+
+def _repair(view: View, base: Decision, plan: Planner) -> Decision:
+    """The cheapest mending; with what moved lately held if that mends as much."""
+    first = _mend(view, base, plan, view.held)
+    if not view.held or (first.act and not first.unsatisfied):
+        return first
+    free = _mend(view, base, plan, frozenset())
+    return free if free.act and (not first.act or len(free.unsatisfied) < len(first.unsatisfied)) else first
+
+
+def _mend(view: View, base: Decision, plan: Planner, held: frozenset[str]) -> Decision:
+    try:
+        result = plan(view.cluster, view.policy, "repair", held)
+    except InfeasibleError as problem:
+        return replace(base, kind="stuck", cause="repair", reasons=problem.reasons or (str(problem),))
+    except NoPlanInTimeError:
+        return replace(base, kind="late", cause="repair")
+    unsatisfied = result.plan.summary.unsatisfied if result.plan.summary else ()
+    return replace(
+        base,
+        kind="act" if result.plan.actions else "idle",
+        cause="repair",
+        plan=result.plan,
+        unsatisfied=unsatisfied,
+        freed=_freed(view.cluster, result.plan),
+        cost=_cost(result.plan, 1.0),
+        reasons=result.reasons,
+        warnings=result.warnings,
+    )
+
+
+def _consolidate(view: View, base: Decision, settings: LoopSettings, plan: Planner) -> Decision:
+    careful = cautious(effective(view.cluster, view.policy), view.peaks, settings.kept_free)
+    try:
+        result = plan(careful, view.policy, "consolidate", view.held)
+    except (InfeasibleError, NoPlanInTimeError):  # the cautious view asks for more than there is: no gain to be had safely
+        return base
+    found = replace(result.plan, cluster=digest(view.cluster))
+    nodes = found.summary.nodes if found.summary else None
+    bound = nodes.lower_bound if nodes else None
+    freed = _freed(view.cluster, found)
+    fewer = base.in_use - _in_use_after(view.cluster, found)
+    decided = replace(
+        base,
+        cause="consolidate",
+        possible=base.in_use - fewer,
+        bound=bound,
+        unsatisfied=base.unsatisfied or (found.summary.unsatisfied if found.summary else ()),
+        reasons=base.reasons or result.reasons,
+        warnings=tuple(dict.fromkeys((*base.warnings, *result.warnings))),
+    )
+    if not found.actions or fewer <= 0:
+        return replace(decided, possible=base.in_use)
+    gain, cost = fewer * settings.horizon, _cost(found, settings.move_cost)
+    worth = fewer >= settings.min_gain and gain > cost
+    return replace(decided, kind="act" if worth else "keep", plan=found, freed=freed, gain=gain, cost=cost)
+
+
+def _checked(view: View, decision: Decision, before: Sequence[Finding], verify: Verifier) -> Decision:
+    """The decision, unless its plan breaks something on the cluster as it is that was not broken before."""
+    if not decision.act or decision.plan is None:
+        return decision
+    broken = caused(verify(view.cluster, decision.plan, view.policy), before)
+    return replace(decision, kind="refused", reasons=broken) if broken else decision
+
+
+def _cost(plan: Plan, factor: float) -> float:
+    """Node-seconds that the moves keep nodes busy."""
+    return sum(_seconds(a) for a in plan.actions if a.type in _MOVES) * _NODES_BUSY * factor
+
+
+def _seconds(action: Action) -> float:
+    return max(0.0, action.end - action.start)
+
+
+def _hosts_after(cluster: Cluster, plan: Plan) -> set[str]:
+    """The nodes that run a VM once the plan is done."""
+    host = {vm.name: vm.node for vm in cluster.vms if vm.state == "running"}
+    for key in plan.topological:
+        action = plan.by_id[key]
+        if action.vm is None:
+            continue
+        if action.leaves is not None:
+            host.pop(action.vm, None)
+        if action.enters is not None:
+            host[action.vm] = action.enters
+    return {node for node in host.values() if node is not None}
+
+
+def _in_use_after(cluster: Cluster, plan: Plan) -> int:
+    return len(_hosts_after(cluster, plan))
+
+
+def _freed(cluster: Cluster, plan: Plan) -> tuple[str, ...]:
+    """Nodes that run something now and nothing once the plan is done, in document order."""
+    after = _hosts_after(cluster, plan)
+    return tuple(node.name for node in cluster.nodes if node.name in cluster.running_on and node.name not in after)
