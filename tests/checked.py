@@ -19,17 +19,14 @@ from entropy.formats.documents import to_tree
 from entropy.model.cluster import Cluster
 from entropy.model.plan import Plan
 from entropy.model.policy import Policy
+from entropy.verification.verify import verify
 
 __all__ = ["assert_safe", "outside_complaints", "outside_verdict"]
 
 
 def assert_safe(cluster: Cluster, plan: Plan, policy: Policy | None = None, target: Cluster | None = None) -> None:
     """Fails, with every violation, unless the plan is safe whatever its actions take."""
-    found = []
-    if importlib.util.find_spec("entropy.verification.verify"):
-        from entropy.verification.verify import verify
-
-        found += [f"verify: {violation.text}" for violation in verify(cluster, plan, policy, target)]
+    found = [f"verify: {violation.text}" for violation in verify(cluster, plan, policy, target)]
     found += [f"customers' checker: {line}" for line in outside_verdict(cluster, plan, policy, target) or ()]
     if found:
         actions = [

@@ -1,0 +1,167 @@
+"""Each VM's own story, told by the actions in the order that ``after`` gives them: spells of running on nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from entropy.model.cluster import VM, Cluster, VMState
+from entropy.model.plan import Action, Plan
+from entropy.verification.order import Order
+from entropy.verification.violation import Violation
+
+__all__ = ["Replay", "Spell", "replay"]
+
+
+class Spell(NamedTuple):
+    """A VM runs on a node, from the start of ``came`` to the end of ``left``.
+
+    ``came`` is ``None`` where the VM was observed, ``left`` is ``None`` where it stays; else ids of actions.
+    """
+
+    vm: str
+    node: str
+    came: str | None
+    left: str | None
+
+    def may_meet(self, other: Spell, order: Order) -> bool:
+        """Is there an instant, in some order of events, that belongs to both spells?
+
+        Spells that may meet in pairs may all meet at one instant: just the starts of all, with what these force, ends none.
+        """
+        return not (_parted(self, other, order) or _parted(other, self, order))
+
+
+def _parted(first: Spell, second: Spell, order: Order) -> bool:
+    return first.left is not None and second.came is not None and order.before(first.left, second.came)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What the plan does: actions by VM and by node switched, spells by VM and by node, how each VM ends."""
+
+    story: Mapping[str, Sequence[Action]]
+    switches: Mapping[str, Sequence[Action]]
+    spells: Mapping[str, Sequence[Spell]]
+    spells_on: Mapping[str, Sequence[Spell]]
+    final: Mapping[str, tuple[VMState, str | None]]
+
+
+def replay(cluster: Cluster, plan: Plan, order: Order) -> tuple[Replay, tuple[Violation, ...]]:
+    """The replay; with violations it is incomplete, and nothing should be concluded from it."""
+    faults = list(_unknown(cluster, plan))
+    story: dict[str, list[Action]] = {}
+    switches: dict[str, list[Action]] = {}
+    for action in sorted(plan.actions, key=lambda a: order.rank[a.id]):
+        if action.vm is not None:
+            story.setdefault(action.vm, []).append(action)
+        else:
+            switches.setdefault(str(action.node), []).append(action)
+    spells: dict[str, Sequence[Spell]] = {}
+    final: dict[str, tuple[VMState, str | None]] = {}
+    if not faults:
+        for vm in cluster.vms:
+            actions = story.get(vm.name)
+            if actions is None:
+                spells[vm.name] = (Spell(vm.name, vm.node, None, None),) if vm.state == "running" and vm.node else ()
+                final[vm.name] = (vm.state, vm.node)
+                continue
+            teller = _Teller(vm)
+            faults += teller.tell(actions, order)
+            spells[vm.name], final[vm.name] = teller.spells, (teller.state, teller.node)
+    spells_on: dict[str, list[Spell]] = {}
+    for found in spells.values():
+        for spell in found:
+            spells_on.setdefault(spell.node, []).append(spell)
+    return Replay(story, switches, spells, spells_on, final), tuple(faults)
+
+
+def _unknown(cluster: Cluster, plan: Plan) -> Iterator[Violation]:
+    for action in plan.actions:
+        if action.vm is not None and action.vm not in cluster.vm_by_name:
+            text = f"action {action.id} ({action.describe()}): the cluster has no VM {action.vm}"
+            yield Violation("story", action.vm, text, actions=(action.id,))
+        for node in action.nodes:
+            if node not in cluster.node_by_name:
+                text = f"action {action.id} ({action.describe()}): the cluster has no node {node}"
+                yield Violation("story", node, text, actions=(action.id,))
+
+
+_STATE_BEFORE: Mapping[str, tuple[VMState, ...]] = {
+    "migrate": ("running",),
+    "suspend": ("running",),
+    "stop": ("running", "sleeping"),  # of a sleeping VM: its image is discarded
+    "run": ("ready",),
+    "resume": ("sleeping",),
+}
+
+
+class _Teller:
+    """Follows one VM through its actions, up to the first that it cannot do."""
+
+    def __init__(self, vm: VM) -> None:
+        self.vm = vm
+        self.state: VMState = vm.state
+        self.node: str | None = vm.node
+        self.came: str | None = None
+        self.spells: list[Spell] = []
+
+    def tell(self, actions: Sequence[Action], order: Order) -> Iterator[Violation]:
+        previous: Action | None = None
+        for action in actions:
+            if previous is not None and not order.before(previous.id, action.id):
+                text = f"VM {self.vm.name}: {previous.id} and {action.id} may run at the same time, neither waits for the other"
+                yield Violation("order", self.vm.name, text, actions=(previous.id, action.id))
+                return
+            if why := self._refuse(action):
+                text = f"VM {self.vm.name}: {action.id} cannot {action.describe()}: {why}"
+                involved = (previous.id, action.id) if previous else (action.id,)
+                yield Violation("story", self.vm.name, text, actions=involved)
+                return
+            self._do(action)
+            previous = action
+        if self.state == "running":
+            self._leave(None)
+
+    def _refuse(self, action: Action) -> str:
+        if self.state not in _STATE_BEFORE[action.type]:
+            return f"it is {self._whereabouts()} then"
+        here = action.source or action.node
+        if action.type != "run" and here != self.node:
+            return f"it is {self._whereabouts()} then"
+        if action.type == "migrate" and action.source == action.target:
+            return "source and destination are the same node"
+        if not self.vm.migratable and action.type == "migrate":
+            return "the VM is not migratable"
+        if not self.vm.migratable and action.type == "resume" and action.source != action.target:
+            return f"the VM is not migratable, so it resumes only where its image lies, on {action.source}"
+        return ""
+
+    def _whereabouts(self) -> str:
+        match self.state:
+            case "ready":
+                return "ready (on no node)"
+            case "sleeping":
+                return f"sleeping on {self.node}"
+            case _:
+                return f"running on {self.node}"
+
+    def _do(self, action: Action) -> None:
+        match action.type:
+            case "migrate":
+                self._leave(action.id)
+                self.node, self.came = action.target, action.id
+            case "run" | "resume":
+                self.state, self.node, self.came = "running", action.enters, action.id
+            case "suspend":
+                self._leave(action.id)
+                self.state, self.came = "sleeping", None
+            case _:
+                if self.state == "running":
+                    self._leave(action.id)
+                self.state, self.node, self.came = "ready", None, None
+
+    def _leave(self, action: str | None) -> None:
+        assert self.node is not None
+        self.spells.append(Spell(self.vm.name, self.node, self.came, action))
