@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from entropy.problem.problem import Bools, Indices, Integers, Problem, State
+from entropy.problem.problem import Bools, Indices, Integers, Problem, State, positions
 
 __all__ = ["kept_weight", "moved_bound", "must_leave", "node_bound", "observed_hosts"]
 
@@ -49,7 +49,7 @@ def node_bound(problem: Problem, node_cost: Integers) -> int:
     forced[problem.host[runs & problem.held]] = True
     base = int(node_cost[forced].sum())
     best = base
-    others = np.flatnonzero(usable & ~forced)
+    others = positions(usable & ~forced)
     needed = problem.demand[runs].sum(axis=0)
     for r in range(len(problem.resources)):
         missing = int(needed[r]) - int(problem.capacity[forced, r].sum())
@@ -82,13 +82,13 @@ def must_leave(problem: Problem) -> tuple[Integers, dict[int, Indices]]:
     Only nodes where something must leave are in the table.  VMs that may not stay on their node are always in the set.
     """
     host = observed_hosts(problem)
-    here = np.flatnonzero(host >= 0)
+    here = positions(host >= 0)
     out = np.zeros(problem.n_nodes, dtype=np.int64)
     cheapest: dict[int, Indices] = {}
     load = np.zeros_like(problem.capacity)
     np.add.at(load, host[here], problem.demand[here])
     banned = ~problem.domains[problem.domain_of[here], host[here]] & ~problem.held[here]
-    suspects = set(np.flatnonzero((load > problem.capacity).any(axis=1)).tolist()) | set(host[here[banned]].tolist())
+    suspects = set(positions((load > problem.capacity).any(axis=1)).tolist()) | set(host[here[banned]].tolist())
     driven = set(here[banned].tolist())
     by_node = here[np.argsort(host[here], kind="stable")]
     starts = np.searchsorted(host[by_node], np.arange(problem.n_nodes + 1))
@@ -154,7 +154,7 @@ def _fractional(rows: list[list[int]], costs: list[int], k: int, need: int) -> i
 def kept_weight(problem: Problem, leaving: Integers) -> Integers:
     """int64[N]: most memory that can stay on each node: what runs there for good, less what must leave."""
     host = observed_hosts(problem)
-    here = np.flatnonzero(host >= 0)
+    here = positions(host >= 0)
     kept = np.zeros(problem.n_nodes, dtype=np.int64)
     np.add.at(kept, host[here], problem.weight[here])
     return np.asarray(kept - leaving)

@@ -6,21 +6,26 @@ optimal at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-import numpy.typing as npt
 
 from entropy.placement.bounds import observed_hosts
+from entropy.placement.metric import Metric, best_fit, even_fit
 from entropy.placement.repair import back_home
 from entropy.placement.working import Working
-from entropy.problem.problem import Bools, Indices, Integers, Problem
+from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 
 __all__ = ["consolidate"]
 
+Rating = Callable[[Problem, Bools], Metric]
 
-def consolidate(repaired: Working, kept: Integers, node_cost: Integers, least: int) -> Working:
+
+def consolidate(repaired: Working, kept: Integers, node_cost: Integers, least: int, least_moved: int) -> Working:
     """The best of several packings of ``repaired`` by (cost of nodes in use, moved memory).
 
-    ``kept``: most memory that can stay on each node; ``least``: proven bound on the cost.
+    ``kept``: most memory that can stay on each node; ``least`` and ``least_moved``: proven bounds on the cost, and on the moved memory at
+    that cost: nothing more is tried once both are met.
     """
     problem = repaired.problem
     home = observed_hosts(problem)
@@ -31,21 +36,31 @@ def consolidate(repaired: Working, kept: Integers, node_cost: Integers, least: i
 
     best, best_value = repaired, value(repaired)
     for order in _orders(problem, kept, node_cost):
-        for weight in _prices(repaired):
-            tried = _pack(repaired, order, node_cost, least, weight)
+        for rating in _RATINGS:
+            if best_value <= (least, least_moved):
+                return best
+            tried = _pack(repaired, order, node_cost, least, rating)
             if tried is None:
                 continue
-            _empty_more(tried, node_cost, weight)
+            _empty_more(tried, node_cost)
             _go_home(tried)
             if (found := value(tried)) < best_value:
                 best, best_value = tried, found
     if best is repaired:
         best = repaired.copy()
-        _empty_more(best, node_cost, best.scarcity)
+        _empty_more(best, node_cost)
         _go_home(best)
         if value(best) > best_value:
             return repaired
     return best
+
+
+_RATINGS: tuple[Rating, ...] = (
+    lambda problem, nodes: even_fit(problem, nodes, 0.0),
+    lambda problem, nodes: even_fit(problem, nodes, 0.3),
+    best_fit,
+)
+"""How room left over is rated while packing: usable in all resources; small as well; only small."""
 
 
 def _orders(problem: Problem, kept: Integers, node_cost: Integers) -> list[Indices]:
@@ -58,15 +73,7 @@ def _orders(problem: Problem, kept: Integers, node_cost: Integers) -> list[Indic
     return [fullest.astype(np.int32), np.lexsort((nodes, -kept, -size / np.maximum(node_cost, 1))).astype(np.int32)]
 
 
-def _prices(working: Working) -> list[npt.NDArray[np.float64]]:
-    """What room is worth when packing: by scarcity, and with the scarcest resource alone."""
-    if working.scarcity.size < 2:
-        return [working.scarcity]
-    scarcest = np.where(working.scarcity == working.scarcity.max(), 1.0, 0.05)
-    return [working.scarcity, scarcest]
-
-
-def _pack(start: Working, order: Indices, node_cost: Integers, least: int, weight: npt.NDArray[np.float64]) -> Working | None:
+def _pack(start: Working, order: Indices, node_cost: Integers, least: int, rating: Rating) -> Working | None:
     """Keep nodes in ``order`` until their cost reaches ``least``, fit all else there, keep more nodes while VMs are left over."""
     problem = start.problem
     w = start.copy()
@@ -77,11 +84,10 @@ def _pack(start: Working, order: Indices, node_cost: Integers, least: int, weigh
     take = int(np.searchsorted(np.cumsum(node_cost[order]), max(least - int(node_cost[held].sum()), 0), side="left"))
     take = min(take + (1 if least > int(node_cost[held].sum()) else 0), len(order))
     keep[order[:take]] = True
-    price = w.price(weight)
-    left = np.flatnonzero(w.runs & (w.host >= 0) & ~keep[w.host])
+    left = positions(w.runs & (w.host >= 0) & ~keep[w.host])
     w.take_out(left)
     left = w.largest_first(left)
-    while w.fit(left, keep, price, widest=False):
+    while w.fit(left, keep, rating(problem, keep)):
         left = left[w.host[left] < 0]
         if take >= len(order):
             return None
@@ -100,16 +106,16 @@ def _how_many(problem: Problem, left: Indices, rest: Indices) -> int:
     return max(1, int(needed.max(initial=0.0)) // 2)
 
 
-def _empty_more(w: Working, node_cost: Integers, weight: npt.NDArray[np.float64]) -> None:
+def _empty_more(w: Working, node_cost: Integers) -> None:
     """Nodes in use, costliest and least loaded first, are emptied into the others where all their VMs find room."""
     problem = w.problem
     movable = ~problem.held
     for _ in range(3):
         used = w.used
-        nodes = np.flatnonzero(used)
+        nodes = positions(used)
         load = ((problem.capacity[nodes] - w.free[nodes]) / np.maximum(problem.capacity[nodes], 1)).sum(axis=1)
         order = nodes[np.lexsort((nodes, load, -node_cost[nodes]))].astype(np.int32)
-        if not w.empty(order, movable, used, w.price(weight)):
+        if not w.empty(order, movable, used, best_fit(problem, used).price):
             return
 
 
@@ -118,7 +124,7 @@ def _go_home(w: Working) -> None:
     problem = w.problem
     home = observed_hosts(problem)
     used: Bools = w.used
-    moved = np.flatnonzero(w.runs & (home >= 0) & (w.host != home) & (w.host >= 0))
+    moved = positions(w.runs & (home >= 0) & (w.host != home) & (w.host >= 0))
     moved = moved[used[home[moved]]]
     for v in moved[np.argsort(-problem.weight[moved], kind="stable")]:
         if np.any(problem.demand[v] > w.free[home[v]]):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from ortools.sat.python import cp_model
 
-from entropy.problem.problem import Indices, Integers, Problem, State
+from entropy.problem.problem import Indices, Integers, Problem, State, positions
 
 __all__ = ["Exact", "ExactModel", "Limits", "Status"]
 
@@ -53,7 +53,7 @@ class ExactModel:
         self.home = np.where(problem.state == State.RUNNING, problem.host, -1)
         inside = np.zeros(problem.n_vms, dtype=np.bool_)
         inside[vms] = True
-        self.others = np.flatnonzero(~inside & problem.runs_at_end() & (host >= 0))
+        self.others = positions(~inside & problem.runs_at_end() & (host >= 0))
         self.x: dict[tuple[int, int], cp_model.IntVar] = {}
         self.stuck: list[int] = []
         self._variables()
@@ -64,7 +64,7 @@ class ExactModel:
         problem = self.problem
         room = problem.capacity[self.nodes].copy()
         for v in self.others:
-            if (k := np.flatnonzero(self.nodes == self.host[v])).size:
+            if (k := positions(self.nodes == self.host[v])).size:
                 room[k[0]] -= problem.demand[v]
         self.room = room
         for v in self.vms:
@@ -115,15 +115,19 @@ class ExactModel:
         for limit in self.problem.limits:
             there: dict[int, int] = {}
             choices: dict[int, list[cp_model.IntVar]] = {}
+            pinned: dict[int, int] = {}  # what is held stays, even above the limit: best effort
             for v in limit.members:
                 if int(v) in of_vm:
+                    if self.problem.held[v]:
+                        zone = int(limit.zone_of[self.problem.host[v]])
+                        pinned[zone] = pinned.get(zone, 0) + 1
                     for n, choice in of_vm[int(v)]:
                         choices.setdefault(int(limit.zone_of[n]), []).append(choice)
                 elif runs[v] and self.host[v] >= 0:
                     zone = int(limit.zone_of[self.host[v]])
                     there[zone] = there.get(zone, 0) + 1
             for zone, here in choices.items():
-                self.model.add(sum(here) <= max(limit.most - there.get(zone, 0), 0))
+                self.model.add(sum(here) <= max(limit.most - there.get(zone, 0), pinned.get(zone, 0)))
 
     def _node_terms(self) -> tuple[list[Any], list[int], int]:
         fixed = sum(int(self.node_cost[n]) for n in self.occupied)
@@ -168,7 +172,7 @@ class ExactModel:
 
     def hint(self, host: Indices) -> None:
         """Start from a placement that is known."""
-        self.model.clear_hints()
+        self.model.clear_hints()  # type: ignore[no-untyped-call]
         for (v, n), choice in self.x.items():
             self.model.add_hint(choice, int(host[v] == n))
         taken = {int(n) for n in host[self.vms]} | self.occupied
@@ -194,13 +198,14 @@ class ExactModel:
             return Exact(status="unknown", host=None, value=0, bound=0, work=work)
         return Exact(
             status="optimal" if code == cp_model.OPTIMAL else "feasible",
-            host=self._read(solver.boolean_value),
+            host=self.read(solver.boolean_value),
             value=round(solver.objective_value),
             bound=int(np.ceil(solver.best_objective_bound - 1e-6)),
             work=work,
         )
 
-    def _read(self, chosen: Callable[[cp_model.IntVar], bool]) -> Indices:
+    def read(self, chosen: Callable[[cp_model.IntVar], bool]) -> Indices:
+        """int32[V]: the placement in which the ``chosen`` booleans hold."""
         host = self.host.copy()
         for (v, n), choice in self.x.items():
             if chosen(choice):
@@ -216,4 +221,4 @@ class _Callback(cp_model.CpSolverSolutionCallback):
         self._exact, self._on_better = exact, on_better
 
     def on_solution_callback(self) -> None:
-        self._on_better(self._exact._read(self.boolean_value))
+        self._on_better(self._exact.read(self.boolean_value))

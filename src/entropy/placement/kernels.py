@@ -7,10 +7,9 @@ nodes are scanned, so that no table of groups x zones is kept.
 
 from __future__ import annotations
 
-import numpy as np
-
 from entropy.placement.jit import kernel
 from entropy.placement.limits import LimitArrays
+from entropy.placement.metric import Floats, Metric
 from entropy.problem.problem import Bools, Indices, Integers
 
 __all__ = ["empty_nodes", "fit"]
@@ -25,17 +24,16 @@ def fit(
     domains: Bools,
     domain_of: Indices,
     open_nodes: Bools,
-    price: "np.ndarray[tuple[int, int], np.dtype[np.float64]]",
-    widest: bool,
+    metric: Metric,
     limits: LimitArrays,
     tally: Indices,
 ) -> int:
-    """Place each VM of ``order`` on the open node where it leaves the least priced room (``widest``: the most).
+    """Place each VM of ``order`` on the open node where ``metric`` rates what is left over least.
 
-    ``price`` float64[N, R] is what a unit of free room is worth per node and resource.  Returns how many found no node; their
-    host stays -1.
+    Returns how many found no node; their host stays -1.
     """
     vm_start, vm_limits, limit_start, limit_members, scope_of, zones, most = limits
+    price, share, spare, scarcest, skew = metric
     left_out = 0
     n_resources = demand.shape[1]
     for v in order:
@@ -58,7 +56,13 @@ def fit(
                 room += rest * price[n, r]
             if not fits:
                 continue
-            if best >= 0 and ((room <= best_room) if widest else (room >= best_room)):
+            if skew > 0.0:
+                filled = (free[n, scarcest] - demand[v, scarcest]) * share[n, scarcest]
+                for r in range(n_resources):
+                    if r != scarcest:
+                        off = (free[n, r] - demand[v, r]) * share[n, r] - (spare[r] + (1.0 - spare[r]) * filled)
+                        room += skew * off if off > 0.0 else -3.0 * skew * off
+            if best >= 0 and room >= best_room:
                 continue
             for i in range(vm_start[v], vm_start[v + 1]):
                 g = vm_limits[i]
@@ -94,7 +98,7 @@ def empty_nodes(
     domains: Bools,
     domain_of: Indices,
     used: Bools,
-    price: "np.ndarray[tuple[int, int], np.dtype[np.float64]]",
+    price: Floats,
     limits: LimitArrays,
 ) -> int:
     """Empty each node of ``nodes`` in turn into the other used ones, best fit, where all its VMs find room; else leave it.

@@ -14,10 +14,11 @@ import numpy as np
 
 from entropy.placement import bounds
 from entropy.placement.consolidate import consolidate
+from entropy.placement.metric import best_fit
 from entropy.placement.placement import Goal, Outcome, Placement
 from entropy.placement.repair import repair
 from entropy.placement.working import Working
-from entropy.problem.problem import Indices, Integers, Problem
+from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 
 __all__ = ["EXACT_PAIRS", "Budget", "place"]
 
@@ -61,9 +62,10 @@ def place(problem: Problem, search: Search, node_cost: Integers, budget: Budget)
         outcome: Outcome = "infeasible" if widening.proven_infeasible else "unknown"
         nothing = Goal(value=0, bound=0)
         return Placement(outcome=outcome, host=working.host, nodes=nothing, moved=nothing, left_out=tuple(int(v) for v in left))
-    kept = bounds.kept_weight(problem, leaving)
     if search == "consolidate":
-        working = consolidate(working, kept, node_cost, least_cost)
+        kept = bounds.kept_weight(problem, leaving)
+        most = _count(node_cost, least_cost)
+        working = consolidate(working, kept, node_cost, least_cost, bounds.moved_bound(problem, leaving, most))
     best = _Best(problem, search, node_cost, working.host.copy(), least_cost, leaving)
     budget.progress(best.sentence())
     pairs = _pairs(problem, runs)
@@ -72,15 +74,17 @@ def place(problem: Problem, search: Search, node_cost: Integers, budget: Budget)
     return best.placement()
 
 
+def _count(node_cost: Integers, cost: int) -> int | None:
+    """How many nodes a cost pays for; ``None`` when nodes differ in cost."""
+    return cost // max(int(node_cost[0]), 1) if len(np.unique(node_cost)) == 1 else None
+
+
 class _Best:
     """The best placement so far, with what is proven about it."""
 
-    def __init__(
-        self, problem: Problem, search: Search, node_cost: Integers, host: Indices, least_cost: int, leaving: Integers
-    ) -> None:
+    def __init__(self, problem: Problem, search: Search, node_cost: Integers, host: Indices, least_cost: int, leaving: Integers) -> None:
         self.problem, self.search, self.node_cost, self.leaving = problem, search, node_cost, leaving
         self.home = bounds.observed_hosts(problem)
-        self.equal_costs = len(np.unique(node_cost)) <= 1
         self.node_bound = least_cost
         self.proven_moved = 0
         self.host = host
@@ -93,7 +97,9 @@ class _Best:
     def offer(self, host: Indices) -> None:
         """Take ``host`` if it is better."""
         mine, theirs = self.value(self.host), self.value(host)
-        if (theirs if self.search == "consolidate" else theirs[1]) < (mine if self.search == "consolidate" else mine[1]):
+        if self.search == "repair":
+            mine, theirs = (0, mine[1]), (0, theirs[1])
+        if theirs < mine:
             self.host = host
 
     @property
@@ -103,9 +109,7 @@ class _Best:
     @property
     def moved(self) -> Goal:
         """The bound holds for every placement with no more nodes than this one (in repair: for every viable one)."""
-        most = None
-        if self.search == "consolidate" and self.equal_costs:
-            most = self.nodes.value // max(int(self.node_cost[0]), 1) if len(self.node_cost) else 0
+        most = _count(self.node_cost, self.nodes.value) if self.search == "consolidate" else None
         bound = max(bounds.moved_bound(self.problem, self.leaving, most), self.proven_moved)
         return Goal(value=self.value(self.host)[1], bound=bound)
 
@@ -122,7 +126,7 @@ class _Best:
         return Placement(outcome=outcome, host=self.host, nodes=self.nodes, moved=self.moved)
 
 
-def _pairs(problem: Problem, runs: np.ndarray) -> int:  # type: ignore[type-arg]
+def _pairs(problem: Problem, runs: Bools) -> int:
     """VM-node pairs that the exact model would see."""
     sizes = problem.domains.sum(axis=1)
     return int(sizes[problem.domain_of[runs & ~problem.held]].sum())
@@ -134,8 +138,8 @@ def _polish(problem: Problem, best: _Best, node_cost: Integers, budget: Budget) 
         return
     from entropy.placement.exact import ExactModel, Limits  # here: kernels alone need no solver
 
-    vms = np.flatnonzero(problem.runs_at_end()).astype(np.int32)
-    nodes = np.flatnonzero(bounds.usable_nodes(problem)).astype(np.int32)
+    vms = positions(problem.runs_at_end()).astype(np.int32)
+    nodes = positions(bounds.usable_nodes(problem)).astype(np.int32)
 
     def model() -> ExactModel:
         exact = ExactModel(problem, best.host, vms, nodes, node_cost)
@@ -189,7 +193,7 @@ class _Widening:
         while not self.budget.over:
             nodes = order[:size]
             inside = runs & (working.host >= 0) & np.isin(working.host, nodes)
-            vms = np.union1d(np.flatnonzero(inside), stuck).astype(np.int32)
+            vms = np.union1d(positions(inside), stuck).astype(np.int32)
             whole = size >= len(order)
             if len(vms) * len(nodes) > (EXACT_PAIRS if whole else _NEIGHBOURHOOD_PAIRS) * (1 if size > 8 else 100):
                 return False
@@ -208,7 +212,7 @@ class _Widening:
                     working.put(int(v), int(found.host[v]))
                 return True
             if whole:
-                everything = not len(np.setdiff1d(np.flatnonzero(runs), vms))
+                everything = not len(np.setdiff1d(positions(runs), vms))
                 self.proven_infeasible = found.status == "infeasible" and everything
                 return False
             size *= 2
@@ -217,8 +221,8 @@ class _Widening:
     def _roomiest(self, working: Working, stuck: Indices) -> Indices:
         """Nodes that the stuck VMs may use, most room first; then all others."""
         problem = self.problem
-        allowed = problem.domains[problem.domain_of[stuck]].any(axis=0)
+        allowed: Bools = problem.domains[problem.domain_of[stuck]].any(axis=0)
         usable = bounds.usable_nodes(problem)
-        room = (working.free * working.price()).sum(axis=1)
-        nodes = np.flatnonzero(usable)
+        room = (working.free * best_fit(problem, usable).price).sum(axis=1)
+        nodes = positions(usable)
         return nodes[np.lexsort((nodes, -room[nodes], ~allowed[nodes]))].astype(np.int32)

@@ -12,8 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from entropy.placement.bounds import observed_hosts
+from entropy.placement.metric import best_fit, widest_fit
 from entropy.placement.working import Working
-from entropy.problem.problem import Indices, Problem
+from entropy.problem.problem import Indices, Problem, positions
 
 __all__ = ["misplaced", "repair"]
 
@@ -24,7 +25,7 @@ def misplaced(problem: Problem, cheapest: dict[int, Indices]) -> Indices:
     """VMs to place: cheapest leavers of each node, surplus members of groups, and VMs that run nowhere yet."""
     host = observed_hosts(problem)
     runs = problem.runs_at_end()
-    out = {int(v) for vms in cheapest.values() for v in vms} | set(np.flatnonzero(runs & (host < 0)).tolist())
+    out = {int(v) for vms in cheapest.values() for v in vms} | set(positions(runs & (host < 0)).tolist())
     for limit in problem.limits:
         zones: dict[int, list[int]] = {}
         for v in limit.members:
@@ -49,15 +50,15 @@ def repair(working: Working, cheapest: dict[int, Indices], widen: Widen) -> Indi
         return vms
     sources = np.zeros(problem.n_nodes, dtype=np.bool_)
     sources[list(cheapest)] = True
-    price, order = working.price(), working.largest_first(vms)
+    everywhere, order = np.ones_like(sources), working.largest_first(vms)
     before = working.copy()
-    for widest in (True, False):
-        for open_nodes in (~sources, np.ones_like(sources)):
+    for metric in (widest_fit(problem, everywhere), best_fit(problem, everywhere)):
+        # spreading out uses up the large gaps: where it fails, once more from the start, filling gaps instead
+        working.host[:], working.free[:] = before.host, before.free
+        for open_nodes in (~sources, everywhere):
             left = order[working.host[order] < 0]
-            if not len(left) or not working.fit(left, open_nodes, price, widest=widest):
-                return order[working.host[order] < 0]
-        if widest:  # spreading out used up the large gaps: once more, filling gaps instead
-            working.host[:], working.free[:] = before.host, before.free
+            if not working.fit(left, open_nodes, metric):
+                return left[:0]
     left = order[working.host[order] < 0]
     if widen(working, left):
         return left[:0]

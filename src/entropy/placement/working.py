@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from entropy.placement import kernels
 from entropy.placement.limits import limit_arrays, tally_for
-from entropy.problem.problem import Bools, Indices, Integers, Problem
+from entropy.placement.metric import Floats, Metric
+from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 
 __all__ = ["Working"]
 
@@ -22,11 +22,11 @@ class Working:
         self.limits = limit_arrays(problem)
         self.tally = tally_for(self.limits)
         self.free: Integers = problem.capacity.copy()
-        placed = np.flatnonzero(self.host >= 0)
+        placed = positions(self.host >= 0)
         np.subtract.at(self.free, self.host[placed], problem.demand[placed])
         total = problem.demand[self.runs].sum(axis=0).astype(np.float64)
         offered = problem.capacity.sum(axis=0).astype(np.float64)
-        self.scarcity: npt.NDArray[np.float64] = total / np.maximum(offered, 1.0)
+        self.scarcity: Floats = total / np.maximum(offered, 1.0)
         """Share of all capacity that is demanded, per resource: what is scarce is worth filling well."""
 
     def copy(self) -> Working:
@@ -54,18 +54,13 @@ class Working:
         self.free[node] -= self.problem.demand[vm]
         self.host[vm] = node
 
-    def price(self, weight: npt.NDArray[np.float64] | None = None) -> npt.NDArray[np.float64]:
-        """float64[N, R]: what a unit of free room is worth; by default each resource's share of capacity times its scarcity."""
-        worth = self.scarcity if weight is None else weight
-        return np.asarray(worth / np.maximum(self.problem.capacity, 1).astype(np.float64))
-
     def largest_first(self, vms: Indices) -> Indices:
         """VMs by decreasing demand (scarcity-weighted share of an average node), ties by index."""
         average = np.maximum(self.problem.capacity.mean(axis=0), 1.0)
         size = (self.problem.demand[vms] / average) @ self.scarcity
         return vms[np.lexsort((vms, -size))]
 
-    def fit(self, vms: Indices, open_nodes: Bools, price: npt.NDArray[np.float64], *, widest: bool) -> int:
+    def fit(self, vms: Indices, open_nodes: Bools, metric: Metric) -> int:
         """Place ``vms`` in order (see ``kernels.fit``); returns how many are still nowhere."""
         problem = self.problem
         run = kernels.fit.on(len(vms) * problem.n_nodes)
@@ -78,19 +73,18 @@ class Working:
                 problem.domains,
                 problem.domain_of,
                 open_nodes,
-                price,
-                widest,
+                metric,
                 self.limits,
                 self.tally,
             )
         )
 
-    def empty(self, nodes: Indices, movable: Bools, used: Bools, price: npt.NDArray[np.float64]) -> int:
+    def empty(self, nodes: Indices, movable: Bools, used: Bools, price: Floats) -> int:
         """Try to empty each of ``nodes`` in turn (see ``kernels.empty_nodes``); returns how many were."""
         problem = self.problem
-        here = [self.largest_first(np.flatnonzero(self.host == n)) if len(nodes) < 200 else None for n in nodes]
+        here = [self.largest_first(positions(self.host == n)) if len(nodes) < 200 else None for n in nodes]
         if any(x is None for x in here):
-            order = self.largest_first(np.flatnonzero(self.host >= 0))
+            order = self.largest_first(positions(self.host >= 0))
             by_node = order[np.argsort(self.host[order], kind="stable")]
             starts = np.searchsorted(self.host[by_node], np.arange(problem.n_nodes + 1))
             here = [by_node[starts[n] : starts[n + 1]] for n in nodes]

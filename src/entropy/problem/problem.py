@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from entropy.model.cluster import Cluster
 
-__all__ = ["Bools", "GroupLimit", "Indices", "Integers", "Problem", "State", "Unsatisfied"]
+__all__ = ["Bools", "GroupLimit", "Indices", "Integers", "Problem", "State", "Unsatisfied", "positions"]
 
 Integers = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
+
+
+def positions(mask: npt.NDArray[np.bool_] | np.bool_) -> Indices:
+    """Indices at which ``mask`` is true, int32."""
+    return np.flatnonzero(mask).astype(np.int32)
 
 
 class State(IntEnum):
@@ -106,11 +112,11 @@ class Problem:
         """V."""
         return len(self.cluster.vms)
 
-    def node_name(self, n: int) -> str:
+    def node_name(self, n: SupportsIndex) -> str:
         """Name of node index ``n``."""
         return self.cluster.nodes[n].name
 
-    def vm_name(self, v: int) -> str:
+    def vm_name(self, v: SupportsIndex) -> str:
         """Name of VM index ``v``."""
         return self.cluster.vms[v].name
 

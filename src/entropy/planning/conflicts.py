@@ -1,0 +1,135 @@
+"""What provably cannot be had: each conflict is a sentence, with the VMs and nodes that it concerns.
+
+These are necessary conditions, each simple enough to be believed; that none holds proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from entropy.planning.words import exact, listed
+from entropy.problem.problem import Bools, Problem, State, positions
+
+__all__ = ["Conflict", "conflicts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conflict:
+    """Why no configuration exists: ``text``, and the indices of the ``vms`` and ``nodes`` it concerns."""
+
+    text: str
+    vms: tuple[int, ...] = ()
+    nodes: tuple[int, ...] = ()
+
+
+def conflicts(problem: Problem) -> tuple[Conflict, ...]:
+    """Every simple conflict of ``problem``, the most specific first."""
+    return (*_stuck(problem), *_homeless(problem), *_overfull(problem), *_groups(problem), *_volume(problem))
+
+
+def _amount(problem: Problem, r: int, value: int) -> str:
+    return exact(problem.resources[r], value / problem.scale[r])
+
+
+def _stuck(problem: Problem) -> Iterator[Conflict]:
+    """VMs that must leave a node and cannot."""
+    runs = problem.runs_at_end() & (problem.state == State.RUNNING)
+    for v in positions(runs & problem.held):
+        n = int(problem.host[v])
+        if problem.domains[problem.domain_of[v], n] or (problem.untouchable[n] and not _forced_out(problem, int(v), n)):
+            continue
+        why = "it is not migratable" if not problem.migratable[v] else f"nothing may leave {problem.node_name(n)}"
+        if problem.migratable[v] and not problem.untouchable[n]:
+            why = "a rule roots it there"
+        text = f"VM {problem.vm_name(v)} must leave {problem.node_name(n)} ({_reason_to_leave(problem, n)}), but {why}"
+        yield Conflict(text=text, vms=(int(v),), nodes=(n,))
+
+
+def _forced_out(problem: Problem, v: int, n: int) -> bool:
+    node = problem.cluster.nodes[n]
+    return node.maintenance or not problem.power[n] or (not problem.domains[problem.path_of[v], n] and not problem.untouchable[n])
+
+
+def _reason_to_leave(problem: Problem, n: int) -> str:
+    if problem.cluster.nodes[n].maintenance:
+        return "under maintenance"
+    return "to be switched off" if not problem.power[n] else "a rule forbids it"
+
+
+def _homeless(problem: Problem) -> Iterator[Conflict]:
+    """VMs that no node could take even if it were empty."""
+    for v in positions(problem.runs_at_end() & ~problem.held):
+        allowed = positions(problem.domains[problem.domain_of[v]])
+        name = problem.vm_name(v)
+        if not len(allowed):
+            yield Conflict(text=f"VM {name} may run on no node: rules, maintenance and nodes offline leave none", vms=(int(v),))
+            continue
+        fits = problem.demand[v] <= problem.capacity[allowed]
+        if fits.all(axis=1).any():
+            continue
+        for r in range(len(problem.resources)):
+            most = int(problem.capacity[allowed, r].max())
+            if problem.demand[v, r] > most:
+                needs = _amount(problem, r, int(problem.demand[v, r]))
+                where = f"the {len(allowed)} nodes that it may use" if len(allowed) > 1 else problem.node_name(int(allowed[0]))
+                yield Conflict(
+                    text=f"VM {name} needs {needs} of {problem.resources[r]}; {where} offer at most {_amount(problem, r, most)}",
+                    vms=(int(v),),
+                )
+                break
+        else:
+            yield Conflict(text=f"VM {name} fits on none of the {len(allowed)} nodes that it may use, even empty", vms=(int(v),))
+
+
+def _overfull(problem: Problem) -> Iterator[Conflict]:
+    """Nodes that what must stay on them overloads."""
+    stays = positions(problem.runs_at_end() & problem.held & (problem.state == State.RUNNING))
+    load = np.zeros_like(problem.capacity)
+    np.add.at(load, problem.host[stays], problem.demand[stays])
+    for n, r in zip(*np.nonzero(load > problem.capacity), strict=True):
+        vms = stays[(problem.host[stays] == n) & (problem.demand[stays, r] > 0)]
+        names = listed([problem.vm_name(v) for v in vms])
+        yield Conflict(
+            text=f"node {problem.node_name(n)}: {problem.resources[r]} is {_amount(problem, r, int(load[n, r]))} of "
+            f"{_amount(problem, r, int(problem.capacity[n, r]))} with what may not leave it ({names})",
+            vms=tuple(int(v) for v in vms),
+            nodes=(int(n),),
+        )
+
+
+def _groups(problem: Problem) -> Iterator[Conflict]:
+    """Groups with more members than their zones may hold."""
+    runs = problem.runs_at_end()
+    for limit in problem.limits:
+        members = limit.members[runs[limit.members]]
+        if not len(members):
+            continue
+        allowed: Bools = problem.domains[problem.domain_of[members]].any(axis=0)
+        allowed[problem.host[members[problem.held[members]]]] = True
+        zones = len(np.unique(limit.zone_of[allowed]))
+        if len(members) > zones * limit.most:
+            yield Conflict(
+                text=f"rule {limit.source}: {len(members)} VMs, at most {limit.most} in one zone, but only {zones} zones that they may use",
+                vms=tuple(int(v) for v in members),
+            )
+
+
+def _volume(problem: Problem) -> Iterator[Conflict]:
+    """Resources of which more is demanded than all usable nodes offer."""
+    runs = problem.runs_at_end()
+    if not runs.any():
+        return
+    usable = np.zeros(problem.n_nodes, dtype=np.bool_)
+    for row in np.unique(problem.domain_of[runs]):
+        usable |= problem.domains[row]
+    usable[problem.host[runs & problem.held]] = True
+    for r in range(len(problem.resources)):
+        needed, offered = int(problem.demand[runs, r].sum()), int(problem.capacity[usable, r].sum())
+        if needed > offered:
+            yield Conflict(
+                text=f"the VMs that must run need {_amount(problem, r, needed)} of {problem.resources[r]} in all; the {int(usable.sum())} "
+                f"usable nodes offer {_amount(problem, r, offered)}"
+            )

@@ -1,0 +1,255 @@
+"""``plan``: place, order, verify; and round again with the blocking part fixed when a placement cannot be ordered.
+
+Every plan that leaves this room has passed the independent verification.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from entropy.formats.documents import digest
+from entropy.model.cluster import Cluster
+from entropy.model.errors import InfeasibleError, InputError, InvalidPlanError, NoPlanInTimeError
+from entropy.model.plan import Action, Plan
+from entropy.model.policy import Objective, Policy
+from entropy.placement.placement import Placement
+from entropy.placement.portfolio import Budget, Search, place
+from entropy.planning.best_effort import leave_alone, relaxed
+from entropy.planning.conflicts import conflicts
+from entropy.planning.options import PlanOptions, Result
+from entropy.planning.summary import Proof, forced_transitions, sentence, status_of, summarise
+from entropy.planning.target import target_problem
+from entropy.planning.words import listed
+from entropy.problem.compile import compile_problem
+from entropy.problem.problem import Indices, Integers, Problem, State, positions
+from entropy.scheduling.bound import duration_bound
+from entropy.scheduling.schedule import schedule
+from entropy.scheduling.unorderable import Unorderable
+from entropy.verification.verify import verify
+
+__all__ = ["PlanOptions", "Result", "plan"]
+
+_ROUNDS = 12
+"""How often a placement that cannot be ordered is replaced by another one."""
+_RESERVE = 0.1
+"""Share of the time limit kept for ordering and verification."""
+
+
+def plan(cluster: Cluster, policy: Policy, options: PlanOptions | None = None, target: Cluster | None = None) -> Result:
+    """The best plan found within the limits that brings ``cluster`` to what ``policy`` (and ``target``) ask.
+
+    Raises ``InfeasibleError`` (proven: there is none), ``NoPlanInTimeError`` (none found; nothing is proven), ``InputError`` (a rule that
+    cannot be planned for, a target of another cluster).
+    """
+    options = options or PlanOptions()
+    began = options.clock()
+    objective = options.objective or policy.objective or "consolidate"
+    if objective == "balance" and target is None:
+        raise InputError("is balance, which this version cannot plan for", path="objective", accepted="repair, consolidate")
+    round_ = _Round(cluster, policy, options, objective, began)
+    found = round_.reach(target) if target is not None else round_.improve()
+    return round_.result(found, target)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    problem: Problem
+    host: Indices
+    actions: tuple[Action, ...]
+    proof: Proof
+    reasons: tuple[str, ...] = ()
+
+
+class _Round:
+    """One call of ``plan``: its inputs, and what remains of its limits."""
+
+    def __init__(self, cluster: Cluster, policy: Policy, options: PlanOptions, objective: Objective, began: float) -> None:
+        self.cluster, self.policy, self.options, self.objective, self.began = cluster, policy, options, objective, began
+        self.budget = Budget(
+            remaining=lambda: options.time_limit * (1 - _RESERVE) - (options.clock() - began),
+            work=options.work_limit,
+            workers=options.workers,
+            seed=options.seed,
+            progress=options.progress,
+        )
+        if options.work_limit is not None:
+            self.budget.remaining = lambda: float("inf")
+
+    # -- a placement that is given ---------------------------------------------------------------------------------
+
+    def reach(self, target: Cluster) -> _Found:
+        """Order the moves that lead to ``target``."""
+        problem, host = target_problem(self.cluster, self.policy, target, lenient=self.options.lenient)
+        try:
+            actions = schedule(problem, host, self.options.durations)
+        except Unorderable as blocked:
+            error = InfeasibleError if blocked.proven else NoPlanInTimeError
+            raise error(f"no order of actions leads to the target: {blocked.reason}") from blocked
+        proof = Proof(moved=forced_transitions(problem, host), duration=self._duration(problem, host))
+        return _Found(problem=problem, host=host, actions=actions, proof=proof)
+
+    # -- a placement that is searched for ----------------------------------------------------------------------------
+
+    def improve(self) -> _Found:
+        """Search placements until one can be ordered: first the objective's best, then with what blocks it fixed."""
+        problem = compile_problem(self.cluster, self.policy, held=self.options.held, lenient=self.options.lenient)
+        cost, watts = _node_cost(problem)
+        search: Search = "repair" if self.objective == "repair" else "consolidate"
+        problem, placement = self._place(problem, search, cost)
+        proof = self._proof(problem, placement, cost, watts)
+        first, reasons, blocked = problem, [], None
+        for _ in range(_ROUNDS):
+            host = _with_images(problem, placement.host)
+            try:
+                actions = schedule(problem, host, self.options.durations)
+            except Unorderable as problem_found:
+                blocked = problem_found
+                reasons.append(f"a better placement was dropped: {blocked.reason}")
+                problem, placement, search = self._around(problem, placement, blocked, search, cost)
+                continue
+            return _Found(problem=replace(problem, held=first.held), host=host, actions=actions, proof=proof, reasons=tuple(reasons[-3:]))
+        reason = blocked.reason if blocked else ""
+        raise NoPlanInTimeError(f"no order of actions was found in {_ROUNDS} placements; the last was blocked: {reason}")
+
+    def _place(self, problem: Problem, search: Search, cost: Integers) -> tuple[Problem, Placement]:
+        if self.options.best_effort:
+            problem = relaxed(problem)
+        elif found := conflicts(problem):
+            raise InfeasibleError("no configuration satisfies the policy:", [c.text for c in found[:10]])
+        for _ in range(problem.n_vms + 1):
+            placement = place(problem, search, cost, self.budget)
+            if not placement.left_out:
+                return problem, placement
+            if not self.options.best_effort:
+                raise _no_placement(problem, placement)
+            problem = leave_alone(problem, placement.left_out)
+        raise AssertionError("each round leaves a VM alone")
+
+    def _around(
+        self, problem: Problem, placement: Placement, blocked: Unorderable, search: Search, cost: Integers
+    ) -> tuple[Problem, Placement, Search]:
+        """Another placement: with the blocking VMs where they are; else without their destinations; else only repaired."""
+        tried = (self._stay, self._elsewhere)
+        for alternative in tried:
+            other = alternative(problem, placement, blocked)
+            again = place(other, search, cost, self.budget)
+            if not again.left_out and self._differs(again, placement):
+                return other, again, search
+        if search == "consolidate":
+            again = place(problem, "repair", cost, self.budget)
+            if not again.left_out and self._differs(again, placement):
+                return problem, again, "repair"
+        error = InfeasibleError if blocked.proven and _all_forced(problem, placement) else NoPlanInTimeError
+        raise error(f"no order of actions leads to a viable configuration: {blocked.reason}")
+
+    @staticmethod
+    def _differs(one: Placement, other: Placement) -> bool:
+        return not np.array_equal(one.host, other.host)
+
+    @staticmethod
+    def _stay(problem: Problem, placement: Placement, blocked: Unorderable) -> Problem:
+        held = problem.held.copy()
+        for v in blocked.vms:
+            runs_now = problem.state[v] == State.RUNNING and problem.goal[v] == State.RUNNING
+            held[v] |= runs_now and bool(problem.domains[problem.domain_of[v], problem.host[v]])
+        return replace(problem, held=held)
+
+    @staticmethod
+    def _elsewhere(problem: Problem, placement: Placement, blocked: Unorderable) -> Problem:
+        domains, domain_of = list(problem.domains), problem.domain_of.copy()
+        for v in blocked.vms:
+            if placement.host[v] >= 0 and placement.host[v] != problem.host[v]:
+                row = problem.domains[problem.domain_of[v]].copy()
+                row[placement.host[v]] = False
+                domain_of[v] = len(domains)
+                domains.append(row)
+        return replace(problem, domains=np.stack(domains), domain_of=domain_of)
+
+    def _proof(self, problem: Problem, placement: Placement, cost: Integers, watts: bool) -> Proof:
+        nodes = power = None
+        if self.objective == "consolidate":
+            nodes, power = (None, placement.nodes.bound / _WATT) if watts else (placement.nodes.bound, None)
+        moved = placement.moved.bound + forced_transitions(problem)
+        return Proof(nodes=nodes, power=power, moved=moved, duration=self._duration(problem, None))
+
+    def _duration(self, problem: Problem, host: Indices | None) -> float:
+        changed = problem.state != problem.goal
+        if host is not None:
+            changed = changed | ((host >= 0) & (host != problem.host))
+        else:
+            runs = (problem.state == State.RUNNING) & (problem.goal == State.RUNNING) & ~problem.held
+            here = positions(runs)
+            banned = here[~problem.domains[problem.domain_of[here], problem.host[here]]]
+            changed = changed.copy()
+            changed[banned] = True
+        return duration_bound(problem, positions(changed), host, self.options.durations)
+
+    # -- the answer ----------------------------------------------------------------------------------------------------
+
+    def result(self, found: _Found, target: Cluster | None) -> Result:
+        """Figures, status, verification."""
+        options, problem = self.options, found.problem
+        summary = summarise(problem, found.host, found.actions, self.objective, found.proof, max(options.clock() - self.began, 0.0))
+        made = Plan(
+            cluster=digest(self.cluster),
+            status=status_of(summary, found.actions, fixed=target is not None),
+            actions=found.actions,
+            summary=summary,
+        )
+        self._check(made, target)
+        return Result(plan=made, sentence=sentence(summary, made.actions), reasons=found.reasons, warnings=problem.warnings)
+
+    def _check(self, made: Plan, target: Cluster | None) -> None:
+        """Nothing unverified leaves.  With best effort, what is broken now and stays broken is excused: the summary lists it."""
+
+        def broken(candidate: Plan) -> dict[tuple[str, str, str], str]:
+            found = verify(self.cluster, candidate, self.policy, target, lenient=self.options.lenient)
+            return {(v.kind, v.subject, v.resource): v.text for v in found}
+
+        wrong = broken(made)
+        if wrong and self.options.best_effort and made.summary and made.summary.unsatisfied:
+            for key in broken(Plan(cluster=made.cluster)):
+                wrong.pop(key, None)
+        if wrong:
+            raise InvalidPlanError(
+                "the computed plan fails verification, so it is withheld; please report this case:", list(wrong.values())
+            )
+
+
+_WATT = 1000
+"""Idle power in the integers of the search: milliwatts."""
+
+
+def _node_cost(problem: Problem) -> tuple[Integers, bool]:
+    """(cost of using each node, whether it is idle power): one each, or milliwatts when every node states its power."""
+    nodes = problem.cluster.nodes
+    if nodes and all(n.power is not None for n in nodes):
+        return np.array([round(n.power.idle * _WATT) for n in nodes if n.power], dtype=np.int64), True
+    return np.ones(len(nodes), dtype=np.int64), False
+
+
+def _with_images(problem: Problem, host: Indices) -> Indices:
+    """``host`` with the nodes of images added: sleeping VMs stay where they are, suspended ones where they run."""
+    sleeps = problem.goal == State.SLEEPING
+    return np.where(sleeps, problem.host, host).astype(np.int32)
+
+
+def _all_forced(problem: Problem, placement: Placement) -> bool:
+    """Is this the only placement?  Then an order that provably does not exist proves that no plan does."""
+    allowed = problem.domains.sum(axis=1)[problem.domain_of]
+    movers = problem.runs_at_end() & ~problem.held
+    return bool(np.all(allowed[movers] <= 1))
+
+
+def _no_placement(problem: Problem, placement: Placement) -> Exception:
+    names = listed([problem.vm_name(v) for v in placement.left_out])
+    if placement.outcome == "infeasible":
+        return InfeasibleError(
+            f"no configuration satisfies the policy: however the VMs are arranged, {names} and the others do not all find room"
+        )
+    return NoPlanInTimeError(
+        f"no viable configuration was found within the limits: {names} found no room; nothing is proven "
+        "(a larger --time-limit may help; --best-effort plans for all the others)"
+    )

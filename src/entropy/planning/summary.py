@@ -1,0 +1,122 @@
+"""The figures of a plan, recomputed from its actions, with what is proven about each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from entropy.model.plan import Action, Figure, NodesFigure, PlanStatus, Summary
+from entropy.model.policy import Objective
+from entropy.planning.words import memory, seconds
+from entropy.problem.problem import Indices, Problem, State
+
+__all__ = ["Proof", "forced_transitions", "sentence", "status_of", "summarise"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """Proven bounds in the problem's integer units: nodes in use, idle power (watts), moved memory, duration (s).
+
+    ``None``: the figure is no goal here, nothing is claimed.
+    """
+
+    nodes: int | None = None
+    power: float | None = None
+    moved: int | None = None
+    duration: float = 0.0
+
+
+def forced_transitions(problem: Problem, host: Indices | None = None) -> int:
+    """Memory (integer units) that suspends and resumes asked for move in every plan; with ``host``, every VM that must change node too.
+
+    A suspend on another node than the VM's takes a migration as well.
+    """
+    suspended = (problem.state == State.RUNNING) & (problem.goal == State.SLEEPING)
+    resumed = (problem.state == State.SLEEPING) & (problem.goal == State.RUNNING)
+    total = int(problem.weight[suspended | resumed].sum())
+    if host is None:
+        return total
+    elsewhere = (host >= 0) & (problem.host >= 0) & (host != problem.host)
+    moved = elsewhere & ((problem.state == State.RUNNING) & (problem.goal != State.READY))
+    twice = elsewhere & (problem.state == State.SLEEPING) & (problem.goal == State.SLEEPING)
+    started = (problem.state == State.READY) & (problem.goal == State.SLEEPING)
+    return total + int(problem.weight[moved].sum()) + 2 * int(problem.weight[twice].sum()) + int(problem.weight[started].sum())
+
+
+def summarise(
+    problem: Problem, host: Indices, actions: Sequence[Action], objective: Objective, proof: Proof, solve_seconds: float
+) -> Summary:
+    """All figures; ``satisfied`` is true: the caller has had the plan verified."""
+    index = {v.name: k for k, v in enumerate(problem.cluster.vms)}
+    scale = _memory_scale(problem)
+    moves = [index[a.vm] for a in actions if a.type in ("migrate", "suspend", "resume") and a.vm is not None]
+    moved = int(problem.weight[moves].sum()) if moves else 0
+    value = _exact_memory(problem, moves)
+    bound = None if proof.moved is None else (value if proof.moved >= moved else min(proof.moved / scale, value))
+    before = len({v.node for v in problem.cluster.vms if v.state == "running"})
+    after = len(np.unique(host[problem.runs_at_end()]))
+    idle = [n.power.idle if n.power else 0.0 for n in problem.cluster.nodes]
+    return Summary(
+        objective=objective,
+        nodes=NodesFigure(before=before, after=after, lower_bound=proof.nodes),
+        moved_memory=Figure(value=value, lower_bound=bound),
+        power=None
+        if proof.power is None
+        else Figure(value=sum(idle[n] for n in np.unique(host[problem.runs_at_end()])), lower_bound=proof.power),
+        migrations=sum(a.type == "migrate" for a in actions),
+        duration=Figure(value=round(max((a.end for a in actions), default=0.0), 3), lower_bound=round(proof.duration, 3)),
+        solve_seconds=round(solve_seconds, 3),
+        satisfied=not problem.unsatisfied,
+        unsatisfied=tuple(dict.fromkeys(u.text for u in problem.unsatisfied)),
+    )
+
+
+def status_of(summary: Summary, actions: Sequence[Action], *, fixed: bool) -> PlanStatus:
+    """``optimal`` only when every goal but the duration is proven.  ``fixed``: the placement was given, only its moves count."""
+    if not actions:
+        return "unchanged"
+    moved = summary.moved_memory
+    proven = moved is not None and moved.lower_bound is not None and moved.lower_bound >= moved.value
+    if summary.objective == "consolidate" and not fixed:
+        figure = summary.power or summary.nodes
+        value = summary.power.value if summary.power else (summary.nodes.after if summary.nodes else 0)
+        proven = proven and figure is not None and figure.lower_bound is not None and figure.lower_bound >= value
+    return "optimal" if proven and not summary.unsatisfied else "feasible"
+
+
+def sentence(summary: Summary, actions: Sequence[Action]) -> str:
+    """``6 moves, 41 GiB, about 70 s; nodes in use 24 -> 22, proven the least.``"""
+    nodes, moved, duration = summary.nodes, summary.moved_memory, summary.duration
+    parts = []
+    if actions and moved and duration:
+        many = len(actions)
+        parts.append(f"{many} action{'s' if many != 1 else ''}, {memory(moved.value)} moved, about {seconds(duration.value)}")
+    else:
+        parts.append("Nothing to do")
+    if nodes:
+        change = f"nodes in use {nodes.before} -> {nodes.after}" if nodes.before != nodes.after else f"{nodes.after} nodes in use"
+        proven = (
+            ""
+            if nodes.lower_bound is None
+            else ", proven the least"
+            if nodes.lower_bound >= nodes.after
+            else f", at least {nodes.lower_bound}"
+        )
+        parts.append(change + proven)
+    return "; ".join(parts) + "."
+
+
+def _memory_scale(problem: Problem) -> float:
+    return float(problem.scale[problem.resources.index("memory")]) if "memory" in problem.resources else 1.0
+
+
+def _exact_memory(problem: Problem, moves: Sequence[int]) -> float:
+    """MiB over ``moves``, from the documents' own numbers where no rule raised them: rounding must not add up."""
+    scale, total = _memory_scale(problem), 0.0
+    for v in moves:
+        stated = problem.cluster.vms[v].demand.get("memory", 0.0)
+        raised = float(problem.weight[v]) / scale
+        total += stated if abs(raised - stated) < 1e-4 else raised
+    return round(total, 6)
