@@ -1,6 +1,8 @@
 """``python -m entropy`` is the ``entropy`` command."""
 
+import sys
+
 from entropy.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

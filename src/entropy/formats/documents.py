@@ -67,7 +67,7 @@ def read_any(path: str) -> Document:
 
 def load_tree(raw: bytes, where: str) -> Any:
     """Parsed JSON or YAML.  Raises ``InputError`` with line and column."""
-    if syntax_of(where) == "json" or (not _named_yaml(where) and raw.lstrip()[:1] in (b"{", b"[")):
+    if _reads_as_json(raw, where):
         try:
             return orjson.loads(raw)
         except orjson.JSONDecodeError as problem:
@@ -75,6 +75,12 @@ def load_tree(raw: bytes, where: str) -> Any:
                 f"is no JSON: {problem.msg}", where=f"{where}:{problem.lineno}:{problem.colno}", accepted="a whole JSON document"
             ) from problem
     return _load_yaml(raw, where)
+
+
+def _reads_as_json(raw: bytes, where: str) -> bool:
+    if where.removesuffix(".gz").endswith(".json"):
+        return True
+    return not _named_yaml(where) and raw.lstrip()[:1] in (b"{", b"[")
 
 
 def _load_yaml(raw: bytes, where: str) -> Any:
@@ -182,9 +188,7 @@ def dump(document: Document, syntax: Syntax = "json") -> bytes:
     import yaml
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: bytes = yaml.dump(
-        tree, Dumper=dumper, sort_keys=False, allow_unicode=True, encoding="utf-8", default_flow_style=None, width=140
-    )
+    text: bytes = yaml.dump(tree, Dumper=dumper, sort_keys=False, allow_unicode=True, encoding="utf-8", default_flow_style=None, width=140)
     return text
 
 
@@ -206,7 +210,7 @@ def json_schema(kind: str) -> dict[str, Any]:
     head = {"apiVersion": {"const": API_VERSION}, "kind": {"const": kind}}
     schema["properties"] = head | schema["properties"]
     schema["required"] = ["apiVersion", "kind", *schema.get("required", [])]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"{API_VERSION} {kind}", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": f"{API_VERSION} {kind}"}
 
 
 # -- a failed validation, in an operator's words ------------------------------------------------------------------

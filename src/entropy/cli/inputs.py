@@ -1,0 +1,55 @@
+"""What ``plan`` and ``verify`` are given: a cluster, perhaps a policy and a destination."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from entropy.cli.terminal import warn
+
+if TYPE_CHECKING:
+    from entropy.model.cluster import Cluster
+    from entropy.model.policy import Policy
+
+__all__ = ["CLUSTER", "INPUT_FORMAT", "POLICY", "TARGET", "Inputs", "read_inputs"]
+
+CLUSTER = typer.Argument(metavar="CLUSTER", help="The cluster as it is; - is standard input, .gz is unpacked.")
+POLICY = typer.Option("--policy", metavar="P", help="A Policy document: the rules to respect.")
+TARGET = typer.Option("--target", metavar="DEST", help="The cluster wanted: states and hosts come from it, amounts from CLUSTER.")
+INPUT_FORMAT = typer.Option(
+    "--input-format", metavar="F", help="The format of CLUSTER and DEST: entropy or entropy-text; default: told by the content."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Parsed documents; without ``--policy`` the rules that the input itself carries, if its format has such."""
+
+    cluster: Cluster
+    policy: Policy
+    target: Cluster | None
+
+
+def read_inputs(cluster: str, policy: str | None, target: str | None, input_format: str | None, *others: str) -> Inputs:
+    """Read all documents; warnings go to standard error.  ``others`` are further paths that may be ``-``.
+
+    Raises ``InputError``, also when two documents are to be read from one standard input.
+    """
+    from entropy.formats import documents
+    from entropy.formats.load import load
+    from entropy.model.errors import InputError
+    from entropy.model.policy import Policy
+
+    if [cluster, policy, target, *others].count("-") > 1:
+        raise InputError("standard input holds one document, and two are to be read from it", where="-", accepted="one -")
+    loaded = load(cluster, input_format)
+    warn(loaded.warnings)
+    rules = documents.read(policy, Policy) if policy is not None else loaded.policy or Policy()
+    wanted = None
+    if target is not None:
+        destination = load(target, input_format)
+        warn(destination.warnings)
+        wanted = destination.cluster
+    return Inputs(cluster=loaded.cluster, policy=rules, target=wanted)

@@ -1,0 +1,1 @@
+"""Plans for people: text, the graph of dependencies (dot), the timeline (svg)."""

@@ -1,0 +1,32 @@
+"""Amounts with a unit and at most three digits, as people read them."""
+
+from __future__ import annotations
+
+__all__ = ["count", "memory", "seconds", "three_digits"]
+
+
+def three_digits(value: float) -> str:
+    """``41``, ``4.13``, ``0.41``, ``1230``: three digits that say something, never an exponent, no trailing zeros."""
+    size = abs(value)
+    text = f"{value:.{0 if size >= 99.95 else 1 if size >= 9.995 else 2}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def memory(mib: float) -> str:
+    """``512 MiB``, ``41 GiB``, ``1.5 TiB``."""
+    for unit, size in (("TiB", 1 << 20), ("GiB", 1 << 10)):
+        if mib >= size:
+            return f"{three_digits(mib / size)} {unit}"
+    return f"{three_digits(mib)} MiB"
+
+
+def seconds(value: float) -> str:
+    """``12.4 s``, ``25 min``, ``3.5 h``."""
+    if value < 600:
+        return f"{three_digits(value)} s"
+    return f"{three_digits(value / 60)} min" if value < 36000 else f"{three_digits(value / 3600)} h"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """``1 action``, ``3 actions``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

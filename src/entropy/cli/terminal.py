@@ -1,0 +1,66 @@
+"""What commands share in front of a person: warnings, whether someone is looking, a line of progress."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import typer
+
+__all__ = ["colours", "progress", "someone_reads_stderr", "someone_reads_stdout", "warn"]
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """One line each to standard error."""
+    for sentence in sentences:
+        typer.echo(f"entropy: warning: {sentence}", err=True)
+
+
+def someone_reads_stdout() -> bool:
+    """Is standard output a terminal?"""
+    return sys.stdout.isatty()
+
+
+def someone_reads_stderr() -> bool:
+    """Is standard error a terminal?"""
+    return sys.stderr.isatty()
+
+
+def colours() -> bool:
+    """May standard output be coloured: a terminal that can, and nobody asked for none (``NO_COLOR``)?"""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def progress(sentence: Callable[[float], str], clock: Callable[[], float], after: float = 1.0) -> Iterator[None]:
+    """Show ``sentence(seconds so far)`` on standard error, renewed each half second, while the block takes longer than ``after``.
+
+    Only on a terminal; the line is wiped when the block ends.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    done = threading.Event()
+    start = clock()
+
+    def show() -> None:
+        shown = False
+        pause = after
+        while not done.wait(pause):
+            sys.stderr.write(f"\r\x1b[K{sentence(clock() - start)}")
+            sys.stderr.flush()
+            shown, pause = True, 0.5
+        if shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    watcher = threading.Thread(target=show, name="progress", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()

@@ -1,0 +1,70 @@
+"""``entropy verify``: replay a plan against a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from entropy.cli.inputs import CLUSTER, INPUT_FORMAT, POLICY, TARGET, read_inputs
+from entropy.cli.terminal import warn
+
+if TYPE_CHECKING:
+    from entropy.cli.render.effects import Figures
+    from entropy.verification.violation import Violation
+
+__all__ = ["verify"]
+
+
+def verify(
+    cluster: Annotated[str, CLUSTER],
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="A Plan document; - is standard input.")],
+    policy: Annotated[str | None, POLICY] = None,
+    target: Annotated[str | None, TARGET] = None,
+    input_format: Annotated[str | None, INPUT_FORMAT] = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Replay a plan against a cluster and list everything that it breaks.
+
+    Safe means safe in every order of events that the plan allows, whatever its actions really last. Exit 0 when safe, 4 when
+    not.
+    """
+    from entropy.cli.render.effects import figures, with_rules
+    from entropy.cli.render.figures import figures_sentence
+    from entropy.cli.render.units import count
+    from entropy.formats import documents
+    from entropy.model.plan import Plan
+    from entropy.verification.verify import verify as replay
+
+    inputs = read_inputs(cluster, policy, target, input_format, plan)
+    document = documents.read(plan, Plan)
+    if document.cluster and document.cluster != documents.digest(inputs.cluster):
+        warn([f"{plan} was made for another state of the cluster than {cluster} (their digests differ)"])
+    violations = replay(inputs.cluster, document, inputs.policy, target=inputs.target)
+    found = figures(with_rules(inputs.cluster, inputs.policy), document)
+    if json:
+        _print_json(violations, found)
+    elif violations:
+        typer.echo(f"Not safe: {count(len(violations), 'violation')}.")
+        for violation in violations:
+            typer.echo(f"- {violation.text}")
+    else:
+        typer.echo(f"Safe: {figures_sentence(found, len(document.actions))}.")
+    if violations:
+        raise typer.Exit(4)
+
+
+def _print_json(violations: tuple[Violation, ...], found: Figures) -> None:
+    import orjson
+
+    tree: dict[str, Any] = {
+        "safe": not violations,
+        "violations": [{"kind": v.kind, "subject": v.subject, "text": v.text, "actions": list(v.actions)} for v in violations],
+        "summary": {
+            "nodes": {"before": found.nodes_before, "after": found.nodes_after},
+            "movedMemory": {"value": found.moved_memory},
+            "migrations": found.migrations,
+            "duration": {"value": found.duration},
+        },
+    }
+    typer.echo(orjson.dumps(tree, option=orjson.OPT_INDENT_2).decode())

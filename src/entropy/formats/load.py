@@ -1,0 +1,57 @@
+"""A cluster from a file of any known format; the format is told by the content unless it is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from entropy.formats import documents, entropy_text
+from entropy.formats.files import read_bytes
+from entropy.model.cluster import Cluster
+from entropy.model.errors import InputError
+from entropy.model.policy import Policy
+
+__all__ = ["FORMATS", "Loaded", "load", "load_cluster"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What one input file holds: a cluster, the rules if its format carries some, and what could not be taken over."""
+
+    cluster: Cluster
+    policy: Policy | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def _entropy(raw: bytes, where: str) -> Loaded:
+    return Loaded(cluster=documents.parse(raw, Cluster, where=where))
+
+
+def _entropy_text(raw: bytes, where: str) -> Loaded:
+    cluster, warnings = entropy_text.parse(raw, where=where)
+    return Loaded(cluster=cluster, warnings=warnings)
+
+
+FORMATS: Mapping[str, Callable[[bytes, str], Loaded]] = {"entropy": _entropy, "entropy-text": _entropy_text}
+"""Format name -> reader of its bytes, told the file's name for messages."""
+
+
+def load(path: str, input_format: str | None = None) -> Loaded:
+    """The content of ``path`` (``-``: standard input), decompressed if gzip.
+
+    Raises ``InputError``: unknown format, or content that is not of it.
+    """
+    if input_format is not None and input_format not in FORMATS:
+        raise InputError(f"{input_format!r} is no format that can be read", where="--input-format", accepted=", ".join(FORMATS))
+    raw = read_bytes(path)
+    return FORMATS[input_format or _detect(raw, path)](raw, path)
+
+
+def load_cluster(path: str, input_format: str | None = None) -> Cluster:
+    """Like ``load``, when only the cluster is wanted."""
+    return load(path, input_format).cluster
+
+
+def _detect(raw: bytes, path: str) -> str:
+    named = path.removesuffix(".gz").endswith((".json", ".yaml", ".yml"))
+    return "entropy-text" if not named and entropy_text.looks_like(raw) else "entropy"
