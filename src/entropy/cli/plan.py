@@ -70,23 +70,26 @@ def plan(
     given = {"objective": objective, "work_limit": work_limit, "workers": workers, "seed": seed}
     # loading the solvers counts, as the limit is on what one waits for; but it never takes more than half of a short one
     left = max(time_limit - (time.monotonic() - parsed), time_limit / 2)
+    phases = [""]
     options = PlanOptions(
         time_limit=left,
         best_effort=best_effort,
         clock=time.monotonic,
+        progress=phases.append,
         **{key: value for key, value in given.items() if value is not None},  # type: ignore[arg-type]
     )
 
-    def sentence(seconds: float) -> str:
-        size = f"{len(inputs.cluster.vms):,} VMs on {len(inputs.cluster.nodes):,} nodes"
-        return f"planning {size}: {seconds:.0f} s of at most {time_limit:g} s"
-
-    with progress(sentence, time.monotonic):
+    with progress(lambda seconds: _progress_line(inputs, seconds, time_limit, phases[-1]), time.monotonic):
         result = compute(inputs.cluster, inputs.policy, options, target=inputs.target)
     warn(result.warnings)
     _write(_render(inputs, result, shape, output), output)
     if (shape != "text" or output is not None) and (output is not None or someone_reads_stderr()):
         typer.echo(result.sentence, err=True)
+
+
+def _progress_line(inputs: Inputs, seconds: float, time_limit: float, phase: str) -> str:
+    size = f"{len(inputs.cluster.vms):,} VMs on {len(inputs.cluster.nodes):,} nodes"
+    return f"planning {size}, {seconds:.0f} s of at most {time_limit:g} s{': ' if phase else ''}{phase}"
 
 
 def _render(inputs: Inputs, result: Result, shape: str, output: str | None) -> bytes:

@@ -74,8 +74,8 @@ def figures(cluster: Cluster, plan: Plan) -> Figures:
         if vm is not None and action.type in ("migrate", "suspend", "resume"):
             moved += vm.demand.get("memory", 0.0)
     last = Effect(len(cluster.running_on), 0)
-    for _, last in replay(cluster, plan):
-        pass
+    for _action, effect in replay(cluster, plan):
+        last = effect
     return Figures(
         nodes_before=len(cluster.running_on),
         nodes_after=last.nodes_in_use,

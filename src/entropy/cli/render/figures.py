@@ -9,9 +9,9 @@ __all__ = ["figures_sentence"]
 
 
 def figures_sentence(found: Figures, actions: int) -> str:
-    """``6 actions, 5 migrations; nodes in use 24 => 22; moved memory 41 GiB; duration 96.5 s``."""
+    """``6 actions, 5 migrations; nodes in use 24 -> 22; moved memory 41 GiB; duration 96.5 s``."""
     return (
         f"{count(actions, 'action')}, {count(found.migrations, 'migration')}; "
-        f"nodes in use {found.nodes_before} => {found.nodes_after}; "
+        f"nodes in use {found.nodes_before} -> {found.nodes_after}; "
         f"moved memory {memory(found.moved_memory)}; duration {seconds(found.duration)} (forecast)"
     )

@@ -78,10 +78,10 @@ def _row(cells: Sequence[str], widths: Sequence[int], right: set[int]) -> str:
 
 
 def _words(action: Action) -> tuple[str, str, str]:
-    """The verb, who, and where: ``migrate``, ``web-1``, ``n1 => n2``."""
+    """The verb, who, and where: ``migrate``, ``web-1``, ``n1 -> n2``."""
     match action.type:
         case "migrate" | "resume" if action.source != action.target:
-            return action.type, action.vm or "", f"{action.source} => {action.target}"
+            return action.type, action.vm or "", f"{action.source} -> {action.target}"
         case "startup" | "shutdown":
             return action.type, action.node or "", ""
         case _:
@@ -95,7 +95,7 @@ def summary_line(plan: Plan) -> str:
         return ""
     parts = []
     if (nodes := summary.nodes) is not None:
-        parts.append(f"nodes in use {nodes.before} => {nodes.after}{_bound(nodes.after, nodes.lower_bound, str)}")
+        parts.append(f"nodes in use {nodes.before} -> {nodes.after}{_bound(nodes.after, nodes.lower_bound, str)}")
     for name, figure, shown in (
         ("soft violation", summary.soft_violation, three_digits),
         ("balance", summary.balance, lambda x: f"{three_digits(100 * x)} %"),

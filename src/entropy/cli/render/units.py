@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from entropy.planning.words import memory
+
 __all__ = ["count", "memory", "seconds", "three_digits"]
 
 
@@ -10,14 +12,6 @@ def three_digits(value: float) -> str:
     size = abs(value)
     text = f"{value:.{0 if size >= 99.95 else 1 if size >= 9.995 else 2}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def memory(mib: float) -> str:
-    """``512 MiB``, ``41 GiB``, ``1.5 TiB``."""
-    for unit, size in (("TiB", 1 << 20), ("GiB", 1 << 10)):
-        if mib >= size:
-            return f"{three_digits(mib / size)} {unit}"
-    return f"{three_digits(mib)} MiB"
 
 
 def seconds(value: float) -> str:
