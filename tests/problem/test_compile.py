@@ -1,0 +1,112 @@
+"""Documents as arrays: exact amounts, domains, states, groups."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entropy.model.cluster import VM, Cluster, Node
+from entropy.model.errors import InputError
+from entropy.model.policy import Policy
+from entropy.model.rules import Among, Fence, Offline, Overbook, Preserve, Root, Running, Spread
+from entropy.problem.compile import compile_problem
+from entropy.problem.problem import State
+from entropy.problem.scaling import scale_of, whole
+
+
+def _cluster(**more: object) -> Cluster:
+    nodes = tuple(Node(name=f"n{k}", capacity={"cpu": 4, "memory": 8192}, labels={"rack": f"r{k // 2}"}) for k in range(4))
+    vms = (
+        VM(name="a", node="n0", demand={"cpu": 0.1, "memory": 1024}),
+        VM(name="b", node="n1", demand={"cpu": 0.2, "memory": 2048}, **more),  # type: ignore[arg-type]
+        VM(name="c", state="ready", demand={"cpu": 0.3, "memory": 1024}),
+    )
+    return Cluster(nodes=nodes, vms=vms)
+
+
+def test_amounts_are_exact_integers() -> None:
+    problem = compile_problem(_cluster(), Policy())
+    assert problem.resources == ("cpu", "memory")
+    assert problem.demand[:, 0].tolist() == [1, 2, 3]  # tenths of a core
+    assert problem.capacity[0].tolist() == [40, 8]  # memory in GiB, the common divisor
+
+
+@given(st.lists(st.integers(0, 10**9).map(lambda k: k / 10**6), min_size=1, max_size=30), st.integers(1, 10**9).map(lambda k: k / 10**6))
+def test_six_decimals_are_exact(amounts: list[float], capacity: float) -> None:
+    scale, divisor = scale_of(np.array(amounts), np.array([capacity]))
+    demand = whole(np.array(amounts) * scale, up=True) // divisor
+    limit = int(whole(np.array([capacity]) * scale, up=False)[0]) // divisor
+    micro = [round(a * 10**6) for a in amounts]
+    assert (int(demand.sum()) <= limit) == (sum(micro) <= round(capacity * 10**6))
+
+
+def test_huge_amounts_do_not_overflow() -> None:
+    scale, divisor = scale_of(np.full(1000, 3e12 + 0.5), np.array([1e15]))
+    assert int((whole(np.full(1000, 3e12 + 0.5) * scale, up=True) // divisor).sum()) > 0
+
+
+def test_preserve_raises_the_demand_and_not_the_consumption() -> None:
+    rule = Preserve(vms=("a",), resource="cpu", amount=2.0)
+    problem = compile_problem(_cluster(), Policy(constraints=(rule,)))
+    assert problem.demand[0, 0] / problem.scale[0] == 2.0
+    assert problem.consumption[0, 0] / problem.scale[0] == pytest.approx(0.1)
+
+
+def test_preserve_of_a_resource_that_no_document_names_makes_it_scarce() -> None:
+    rule = Preserve(vms=("a",), resource="gpu", amount=1.0)
+    problem = compile_problem(_cluster(), Policy(constraints=(rule,)))
+    assert "gpu" in problem.resources
+    assert not problem.capacity[:, problem.resources.index("gpu")].any()
+
+
+def test_overbook_sets_the_capacity() -> None:
+    problem = compile_problem(_cluster(), Policy(constraints=(Overbook(nodes=("n1",), resource="cpu", ratio=0.5),)))
+    assert (problem.capacity[:, 0] / problem.scale[0]).tolist() == [4, 2, 4, 4]
+
+
+def test_a_continuous_fence_binds_on_the_way_and_a_discrete_one_at_the_end_only() -> None:
+    rules = (Fence(vms=("a",), nodes=("n0", "n1")), Fence(vms=("b",), nodes="rack=r1", continuous=False))
+    problem = compile_problem(_cluster(), Policy(constraints=rules))
+    assert problem.domains[problem.domain_of[0]].tolist() == [True, True, False, False]
+    assert problem.domains[problem.path_of[0]].tolist() == [True, True, False, False]
+    assert problem.domains[problem.domain_of[1]].tolist() == [False, False, True, True]
+    assert problem.domains[problem.path_of[1]].tolist() == [True] * 4
+
+
+def test_states_and_power() -> None:
+    problem = compile_problem(_cluster(), Policy(constraints=(Running(vms=("c",)), Offline(nodes=("n3",)))))
+    assert problem.goal.tolist() == [State.RUNNING] * 3
+    assert problem.power.tolist() == [True, True, True, False]
+    assert not problem.domains[problem.domain_of[0], 3]
+
+
+def test_held_are_rooted_and_unmigratable_vms_and_those_cooling_down() -> None:
+    problem = compile_problem(_cluster(migratable=False), Policy(constraints=(Root(vms=("a",)),)))
+    assert problem.held.tolist() == [True, True, False]
+    assert compile_problem(_cluster(), Policy(), held={"b", "c", "gone"}).held.tolist() == [False, True, False]
+
+
+def test_zones_of_a_label_and_nodes_without_it() -> None:
+    cluster = Cluster(nodes=(*_cluster().nodes, Node(name="alone", capacity={})), vms=_cluster().vms)
+    (limit,) = compile_problem(cluster, Policy(constraints=(Spread(vms="*", across="rack"),))).limits
+    assert limit.zone_of.tolist() == [0, 0, 1, 1, 2]
+
+
+def test_a_rule_that_cannot_be_planned_for_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match=r"constraints\[0\]\.type: is among"):
+        compile_problem(_cluster(), Policy(constraints=(Among(vms="*", groups=("n0",)),)))
+
+
+def test_a_label_that_matches_nothing_is_a_warning_never_everything() -> None:
+    problem = compile_problem(_cluster(), Policy(constraints=(Fence(vms="app=web", nodes="n0"),)))
+    assert problem.domains[problem.domain_of].all()
+    assert "matches no VM" in problem.warnings[0]
+
+
+def test_unknown_names_are_errors_or_with_lenient_warnings() -> None:
+    policy = Policy(constraints=(Fence(vms=("a", "gone"), nodes=("n0",)),))
+    with pytest.raises(InputError, match=r"constraints\[0\]\.vms: 'gone' names no VM"):
+        compile_problem(_cluster(), policy)
+    assert "gone" in compile_problem(_cluster(), policy, lenient=True).warnings[0]
