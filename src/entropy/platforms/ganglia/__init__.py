@@ -1,0 +1,1 @@
+"""Ganglia: observe a cluster from the XML of gmond or gmetad; publish a node's ``container.*`` metrics."""

@@ -1,0 +1,90 @@
+"""Settings of the Ganglia adapter, and the white and black lists of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from entropy.model.errors import InputError
+
+__all__ = ["GangliaSettings", "NodeFilter"]
+
+SECTION = "monitoring.ganglia"
+
+
+class GangliaSettings(BaseModel):
+    """Where Ganglia answers and what of it counts.
+
+    ``timeout`` is for the whole answer, ``connect_timeout`` for the first packet, both in seconds; ``max_size_mib`` bounds
+    the XML.  ``nodes_whitelist`` (only these) and ``nodes_blacklist`` (all but these) exclude each other: a list of hosts,
+    or the path of a file with one host a line, ``#`` beginning a comment.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    host: Annotated[str, Field(min_length=1, max_length=255)] = "localhost"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8651
+    timeout: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 30.0
+    connect_timeout: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 5.0
+    max_size_mib: Annotated[int, Field(ge=1, le=65536)] = 512
+    nodes_whitelist: str | tuple[str, ...] | None = None
+    nodes_blacklist: str | tuple[str, ...] | None = None
+
+    @classmethod
+    def read(cls, settings: Mapping[str, Any]) -> GangliaSettings:
+        """Validated settings.  Raises ``InputError`` naming the key, its value and what is accepted."""
+        try:
+            found = cls.model_validate(dict(settings))
+        except ValidationError as problem:
+            first = problem.errors(include_url=False)[0]
+            key = ".".join(str(step) for step in (SECTION, *first["loc"][:1]))
+            if first["type"] == "extra_forbidden":
+                known = ", ".join(field.alias or name for name, field in cls.model_fields.items())
+                raise InputError("is no known key", path=key, accepted=known) from problem
+            accepted = first["msg"][:1].lower() + first["msg"][1:]
+            raise InputError(f"is {first['input']!r}", path=key, accepted=accepted) from problem
+        if found.nodes_whitelist and found.nodes_blacklist:
+            raise InputError(
+                "a white list and a black list exclude each other", path=f"{SECTION}.nodesWhitelist", accepted="one of the two"
+            )
+        return found
+
+
+class NodeFilter:
+    """Which physical hosts are managed; VMs are not filtered, they come with their hosts.
+
+    ``missing(seen)`` names those that the list holds and Ganglia does not: a typing error, more often than not.
+    """
+
+    def __init__(self, settings: GangliaSettings) -> None:
+        self.kind = "white list" if settings.nodes_whitelist else "black list" if settings.nodes_blacklist else ""
+        key = "nodesWhitelist" if settings.nodes_whitelist else "nodesBlacklist"
+        self.names = _hosts(settings.nodes_whitelist or settings.nodes_blacklist or (), key)
+
+    def __call__(self, host: str) -> bool:
+        return not self.kind or (host in self.names) == (self.kind == "white list")
+
+    def missing(self, seen: Mapping[str, object]) -> tuple[str, ...]:
+        """Names on the list that are no host that was seen."""
+        return tuple(sorted(name for name in self.names if name not in seen))
+
+
+def _hosts(source: str | tuple[str, ...], key: str) -> frozenset[str]:
+    if isinstance(source, tuple):
+        return frozenset(source)
+    try:
+        text = Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
+        raise InputError(
+            f"the file {source} cannot be read: {reason}", path=f"{SECTION}.{key}", accepted="a file with one host a line"
+        ) from problem
+    found = frozenset(line for raw in text.splitlines() if (line := raw.partition("#")[0].strip()))
+    wrong = next((name for name in found if len(name.split()) > 1), None)
+    if wrong is not None:
+        raise InputError(f"holds {wrong!r}", where=source, path=f"{SECTION}.{key}", accepted="one host a line")
+    return found
