@@ -11,11 +11,13 @@ def warm_up() -> None:
     """Compile the placement kernels; the result is kept on disk, so a second call takes a moment."""
     import time
 
+    from entropy.cli.terminal import someone_reads_stderr
     from entropy.placement.warmup import warm_up as compile_all
 
+    def say(text: str) -> None:
+        if someone_reads_stderr():
+            typer.echo(f"{text} ...", err=True)
+
     start = time.perf_counter()
-    done = compile_all()
-    compiled = done if isinstance(done, (list, tuple)) else ()
-    for name in compiled:
-        typer.echo(f"compiled {name}", err=True)
-    typer.echo(f"The placement kernels are ready ({time.perf_counter() - start:.1f} s).", err=True)
+    names = compile_all(say)
+    typer.echo(f"Kernels ready: {', '.join(names)} ({time.perf_counter() - start:.1f} s).", err=True)
