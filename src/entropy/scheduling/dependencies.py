@@ -1,0 +1,178 @@
+"""From a sequence to ``after``: which ends each action really has to wait for, and the forecast that follows from it.
+
+**Method.**  Every counter is seen as a stock that actions draw from: its room at the beginning, and what departures give
+back.  Each arrival is given its units from the free stock or from particular departures that stand before it in the
+sequence, each unit once, and waits for exactly those departures.  These are the resource flows of project scheduling
+(Artigues, Michelon and Reusser 2003, *Insertion techniques for static and dynamic resource-constrained project
+scheduling*; Policella et al. 2007 call the result a partial order schedule).
+
+**Why every order that ``after`` allows is safe.**  Let E be any set of starts and ends that can have happened: it holds, with
+each arrival's start, the ends of the departures it drew from.  At one counter with room F at the beginning, the arrivals in
+E hold what they drew: at most F from the free stock, the rest from departures in E, no unit twice.  So
+
+    sum over arrivals in E of what they take  <=  F + sum over departures in E of what they give,
+
+that is, the load is within the limit.  If F is negative (the node is observed above its limit), the overload is drawn first,
+from a set of departures that *every* arrival at this counter then waits for: once anything enters, the debt is paid and the
+same inequality holds with F = 0; until then nothing enters and the load only falls.
+
+**Why there is always enough to draw from.**  The sequence is safe when carried out one action at a time: what earlier
+arrivals took plus what this one takes is at most F plus what earlier departures gave, so as much is left.
+
+**Which departures.**  Those that the action waits for anyway are free; then the free stock; then as many as needed of those
+that end by the earliest instant (in the forecast) at which enough has been given back, the largest first, so that few.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from entropy.scheduling.rooms import Amounts
+from entropy.scheduling.steps import Step
+
+__all__ = ["Linked", "link"]
+
+
+@dataclass(slots=True)
+class Linked:
+    """A step with the positions of the steps that it waits for, and its forecast in seconds."""
+
+    step: Step
+    after: list[int]
+    start: float
+    end: float
+
+
+def link(room: Sequence[int], sequence: Sequence[Step], shutdowns: Mapping[int, Step]) -> list[Linked]:
+    """The steps of ``sequence``, then ``shutdowns`` (node -> step), each with what it waits for.
+
+    ``room`` is the room at the very beginning.  Startups stand in ``sequence`` before what uses their nodes.
+    """
+    return _Linker(room, sequence).run(sequence, shutdowns)
+
+
+@dataclass(slots=True)
+class _Gift:
+    """What a departure gave to one counter and nobody has drawn yet."""
+
+    end: float
+    giver: int
+    left: int
+
+    def __lt__(self, other: _Gift) -> bool:
+        return (self.end, self.giver) < (other.end, other.giver)
+
+
+class _Linker:
+    def __init__(self, room: Sequence[int], sequence: Sequence[Step]) -> None:
+        taken = {counter for step in sequence for counter, _ in step.takes}
+        self.free = {counter: max(room[counter], 0) for counter in taken}
+        self.debt = {counter: -room[counter] for counter in taken if room[counter] < 0}
+        self.paid_by: dict[int, set[int]] = {}
+        self.gifts: dict[int, list[_Gift]] = {counter: [] for counter in taken}
+        self.linked: list[Linked] = []
+        self.before: list[int] = []  # per step, a bit set of all steps that have ended when it starts
+
+    def run(self, sequence: Sequence[Step], shutdowns: Mapping[int, Step]) -> list[Linked]:
+        last: dict[int, int] = {}
+        started: dict[int, int] = {}
+        touching: dict[int, list[int]] = {node: [] for node in shutdowns}
+        for k, step in enumerate(sequence):
+            needed = {last[step.vm]} if step.vm in last else set()
+            if started:
+                needed.update(started[n] for n in step.nodes if n in started)
+            self._place(step, self._draw(step.takes, needed) if step.takes else needed)
+            if step.vm >= 0:
+                last[step.vm] = k
+            else:
+                started[step.target] = k
+            for node in step.nodes if touching else ():
+                if node in touching:
+                    touching[node].append(k)
+        for node, step in shutdowns.items():
+            self._place(step, touching[node])
+        return self.linked
+
+    def _place(self, step: Step, needed: Iterable[int]) -> None:
+        after, covered = [], 0
+        for k in sorted(needed, reverse=True):
+            if not covered >> k & 1:
+                after.append(k)
+                covered |= self.before[k] | 1 << k
+        start = max((self.linked[k].end for k in after), default=0.0)
+        end = round(start + step.seconds, 6)
+        for counter, amount in step.gives:
+            if amount and counter in self.gifts:
+                insort(self.gifts[counter], _Gift(end, len(self.linked), amount))
+        self.linked.append(Linked(step, after[::-1], start, end))
+        self.before.append(covered)
+
+    def _draw(self, takes: Amounts, needed: set[int]) -> set[int]:
+        """Draw what ``takes`` says; ``needed`` and the departures that this waits for."""
+        owed = []  # (counter, amount, is a debt)
+        for counter, amount in takes:
+            if self.debt.get(counter):
+                owed.append((counter, self.debt.pop(counter), True))
+                self.paid_by[counter] = set()
+            elif counter in self.paid_by:
+                needed |= self.paid_by[counter]
+            if amount:
+                owed.append((counter, amount, False))
+        implied = 0
+        for k in needed:
+            implied |= self.before[k] | 1 << k
+        open_: list[tuple[int, int, bool]] = []
+        for counter, amount, debt in owed:
+            amount = self._from_implied(counter, amount, implied, debt)
+            if not debt:
+                amount = self._from_free(counter, amount)
+            if amount:
+                open_.append((counter, amount, debt))
+        if not open_:
+            return needed
+        instant = max((self.linked[k].end for k in needed), default=0.0)
+        totals: dict[int, int] = {}
+        for counter, amount, _ in open_:
+            totals[counter] = totals.get(counter, 0) + amount
+        instant = max(instant, *(self._enough_at(counter, amount) for counter, amount in totals.items()))
+        for counter, amount, debt in open_:
+            amount = self._from_implied(counter, amount, implied, debt)
+            for gift in sorted((g for g in self.gifts[counter] if g.end <= instant), key=lambda g: (-g.left, g.end, g.giver)):
+                if not amount:
+                    break
+                amount = self._take(counter, gift, amount, debt)
+                needed.add(gift.giver)
+                implied |= self.before[gift.giver] | 1 << gift.giver
+            assert not amount, "the sequence overdraws a counter"
+            self.gifts[counter] = [g for g in self.gifts[counter] if g.left]
+        return needed
+
+    def _from_implied(self, counter: int, amount: int, implied: int, debt: bool) -> int:
+        if implied and amount:
+            for gift in self.gifts[counter]:
+                if implied >> gift.giver & 1:
+                    amount = self._take(counter, gift, amount, debt)
+                    if not amount:
+                        break
+        return amount
+
+    def _from_free(self, counter: int, amount: int) -> int:
+        drawn = min(amount, self.free[counter])
+        self.free[counter] -= drawn
+        return amount - drawn
+
+    def _take(self, counter: int, gift: _Gift, amount: int, debt: bool) -> int:
+        drawn = min(amount, gift.left)
+        gift.left -= drawn
+        if debt and drawn:
+            self.paid_by[counter].add(gift.giver)
+        return amount - drawn
+
+    def _enough_at(self, counter: int, amount: int) -> float:
+        for gift in self.gifts[counter]:
+            amount -= gift.left
+            if amount <= 0:
+                return gift.end
+        raise AssertionError("the sequence overdraws a counter")
