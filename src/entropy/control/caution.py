@@ -77,8 +77,7 @@ def cautious(cluster: Cluster, peaks: Mapping[str, float], headroom: float) -> C
         wanted = max(offered * (1.0 - headroom), _ceil(filled / node.overcommit.get(CPU, 1.0)))
         capacity[node.name] = min(offered, wanted)
     nodes = tuple(
-        replace(node, capacity={**node.capacity, CPU: capacity[node.name]}) if CPU in node.capacity else node
-        for node in cluster.nodes
+        replace(node, capacity={**node.capacity, CPU: capacity[node.name]}) if CPU in node.capacity else node for node in cluster.nodes
     )
     return replace(cluster, nodes=nodes, vms=tuple(_raised(vm, raised[vm.name]) for vm in cluster.vms))
 

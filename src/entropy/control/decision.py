@@ -24,7 +24,7 @@ from entropy.control.safety import Finding, Verifier, caused
 from entropy.control.settings import LoopSettings
 from entropy.formats.documents import digest
 from entropy.model.cluster import Cluster
-from entropy.model.errors import InfeasibleError, InputError, NoPlanInTimeError
+from entropy.model.errors import InfeasibleError, InputError, InvalidPlanError, NoPlanInTimeError
 from entropy.model.plan import Action, Plan
 from entropy.model.policy import Objective, Policy
 
@@ -132,6 +132,8 @@ def _mend(view: View, base: Decision, plan: Planner, held: frozenset[str]) -> De
         return replace(base, kind="stuck", cause="repair", reasons=problem.reasons or (str(problem),))
     except NoPlanInTimeError:
         return replace(base, kind="late", cause="repair")
+    except InvalidPlanError as problem:
+        return replace(base, kind="refused", cause="repair", reasons=problem.violations)
     unsatisfied = result.plan.summary.unsatisfied if result.plan.summary else ()
     return replace(
         base,
@@ -152,24 +154,27 @@ def _consolidate(view: View, base: Decision, settings: LoopSettings, plan: Plann
         result = plan(careful, view.policy, "consolidate", view.held)
     except (InfeasibleError, NoPlanInTimeError):  # the cautious view asks for more than there is: no gain to be had safely
         return base
+    except InvalidPlanError as problem:
+        return replace(base, kind="refused", cause="consolidate", reasons=problem.violations)
     found = replace(result.plan, cluster=digest(view.cluster))
     nodes = found.summary.nodes if found.summary else None
     bound = nodes.lower_bound if nodes else None
     freed = _freed(view.cluster, found)
-    fewer = base.in_use - _in_use_after(view.cluster, found)
+    after = _hosts_after(view.cluster, found)
+    saved = _saved(view.cluster, after)
     decided = replace(
         base,
         cause="consolidate",
-        possible=base.in_use - fewer,
+        possible=len(after),
         bound=bound,
         unsatisfied=base.unsatisfied or (found.summary.unsatisfied if found.summary else ()),
         reasons=base.reasons or result.reasons,
         warnings=tuple(dict.fromkeys((*base.warnings, *result.warnings))),
     )
-    if not found.actions or fewer <= 0:
+    if not found.actions or saved <= 0:
         return replace(decided, possible=base.in_use)
-    gain, cost = fewer * settings.horizon, _cost(found, settings.move_cost)
-    worth = fewer >= settings.min_gain and gain > cost
+    gain, cost = saved * settings.horizon, _cost(found, settings.move_cost)
+    worth = saved >= settings.min_gain and gain > cost
     return replace(decided, kind="act" if worth else "keep", plan=found, freed=freed, gain=gain, cost=cost)
 
 
@@ -204,8 +209,14 @@ def _hosts_after(cluster: Cluster, plan: Plan) -> set[str]:
     return {node for node in host.values() if node is not None}
 
 
-def _in_use_after(cluster: Cluster, plan: Plan) -> int:
-    return len(_hosts_after(cluster, plan))
+def _saved(cluster: Cluster, after: set[str]) -> float:
+    """How many nodes in use less; where every node states its power, idle watts less, in nodes of average idle power."""
+    before = set(cluster.running_on)
+    idle = {node.name: node.power.idle for node in cluster.nodes if node.power is not None}
+    if len(idle) < len(cluster.nodes) or not sum(idle.values()):
+        return float(len(before) - len(after))
+    watts = sum(idle[name] for name in before) - sum(idle[name] for name in after)
+    return watts / (sum(idle.values()) / len(idle))
 
 
 def _freed(cluster: Cluster, plan: Plan) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from entropy.execution.settings import ExecutionSettings
 from entropy.model.policy import Objective
 from entropy.model.values import InvalidValueError
 
@@ -90,7 +91,7 @@ class LoopSettings(BaseModel):
     objective: Objective | None = None
     best_effort: bool = True
     time_limit: PositiveSeconds = 20.0
-    work_limit: Annotated[int, Field(gt=0)] | None = None
+    work_limit: PositiveSeconds | None = None  # deterministic units, not seconds
     workers: Annotated[int, Field(ge=1, le=256)] = 2
     seed: Annotated[int, Field(ge=0)] = 0
     horizon: PositiveSeconds = 3600.0
@@ -110,10 +111,10 @@ class LoopSettings(BaseModel):
         return 0.0 if self.simplify.activate else 0.1
 
 
-class ExecutionTable(BaseModel):
-    """Limits of the executor, handed on as they are; ``entropy.execution`` gives them their meaning."""
+class ExecutionTable(ExecutionSettings):
+    """Limits of the executor, spelt as every other key is."""
 
-    model_config = _OPEN
+    model_config = _SECTION
 
 
 class StateSettings(BaseModel):
@@ -138,16 +139,14 @@ class LogSettings(BaseModel):
 class Settings(BaseSettings):
     """Everything that can be set.  ``ENTROPY_LOOP__INTERVAL=5`` in the environment beats the file."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="ENTROPY_", env_nested_delimiter="__", populate_by_name=True
-    )
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="ENTROPY_", env_nested_delimiter="__", populate_by_name=True)
 
     monitoring: MonitoringSettings = MonitoringSettings()
     drivers: DriverSettings = DriverSettings()
     policy: PolicySettings = PolicySettings()
     loop: LoopSettings = LoopSettings()
     durations: Mapping[str, str] = Field(default_factory=dict)
-    execution: ExecutionTable = ExecutionTable()
+    execution: ExecutionTable = Field(default_factory=ExecutionTable)
     state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
 

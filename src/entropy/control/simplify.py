@@ -27,9 +27,7 @@ def simplify(cluster: Cluster, threshold: float) -> tuple[Cluster, tuple[str, ..
     """
     clocks = {node.name: _clock(node) for node in cluster.nodes}
     blind = sorted({vm.node for vm in cluster.vms if vm.state == "running" and vm.node and clocks[vm.node] is None})
-    warnings = (
-        [f"simplify: {_listed(blind)} no usable label {MHZ}; their VMs keep the cpu demand that was measured"] if blind else []
-    )
+    warnings = [f"simplify: {_listed(blind)} no usable label {MHZ}; their VMs keep the cpu demand that was measured"] if blind else []
     return replace(cluster, vms=tuple(_simplified(vm, clocks, threshold) for vm in cluster.vms)), tuple(warnings)
 
 
