@@ -37,9 +37,7 @@ def open_database(url: str) -> Engine:
     try:
         engine = _engine(address)
     except (SQLAlchemyError, ImportError) as problem:
-        raise InputError(
-            f"no database of this kind can be used: {_reason(problem)}", where=place, accepted="sqlite:///..."
-        ) from problem
+        raise InputError(f"no database of this kind can be used: {_reason(problem)}", where=place, accepted="sqlite:///...") from problem
     try:
         _prepare(engine, place)
     except InputError:
@@ -97,9 +95,7 @@ def _prepare(engine: Engine, place: str) -> None:
         tables = set(inspect(connection).get_table_names())
         if tables and properties.name not in tables:
             few = ", ".join(sorted(tables)[:5])
-            raise InputError(
-                f"is a database of another program (tables {few})", where=place, accepted="an Entropy journal, or a new file"
-            )
+            raise InputError(f"is a database of another program (tables {few})", where=place, accepted="an Entropy journal, or a new file")
         if not tables:
             metadata.create_all(connection)
             connection.execute(properties.insert().values(key="schema", value=str(SCHEMA)))

@@ -191,9 +191,7 @@ class Journal:
     def open_plans(self) -> tuple[int, ...]:
         """Numbers of the plans that were not closed."""
         with transaction(self._engine) as connection:
-            return tuple(
-                connection.execute(select(plans.c.number).where(plans.c.closed.is_(None)).order_by(plans.c.number)).scalars()
-            )
+            return tuple(connection.execute(select(plans.c.number).where(plans.c.closed.is_(None)).order_by(plans.c.number)).scalars())
 
     def last_plan(self) -> int | None:
         """The number of the newest plan."""
