@@ -50,7 +50,7 @@ def _load(group: Group, what: str, name: str, base: type) -> Any:
     if not (isinstance(found, type) and issubclass(found, base)):
         raise InputError(f"the {what} {name} ({point.value}) is no {base.__name__}", accepted=f"a subclass of {base.__name__}")
     if isabstract(found):
-        missing = ", ".join(sorted(found.__abstractmethods__))
+        missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
         raise InputError(f"the {what} {name} ({point.value}) leaves out {missing}", accepted="a class with every abstract method")
     return found
 

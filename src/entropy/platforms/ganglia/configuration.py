@@ -74,7 +74,7 @@ class _Assembly:
 
     def observation(self) -> Observation:
         self._sort_hosts()
-        for name in self.wanted.missing(self.places | self.offline):
+        for name in self.wanted.missing({*self.places, *self.offline}):
             self.notes.add(f"the {self.wanted.kind} names {{}}, which no host of Ganglia is called", name)
         vms = self._vms()
         nodes = [self._node(place) for place in self.places.values() if place.wanted] + list(self.offline.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,7 +68,7 @@ class NodeFilter:
     def __call__(self, host: str) -> bool:
         return not self.kind or (host in self.names) == (self.kind == "white list")
 
-    def missing(self, seen: Mapping[str, object]) -> tuple[str, ...]:
+    def missing(self, seen: Collection[str]) -> tuple[str, ...]:
         """Names on the list that are no host that was seen."""
         return tuple(sorted(name for name in self.names if name not in seen))
 
