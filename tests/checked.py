@@ -29,15 +29,11 @@ def assert_safe(cluster: Cluster, plan: Plan, policy: Policy | None = None, targ
     found = [f"verify: {violation.text}" for violation in verify(cluster, plan, policy, target)]
     found += [f"customers' checker: {line}" for line in outside_verdict(cluster, plan, policy, target) or ()]
     if found:
-        actions = [
-            f"  {a.id}: {a.describe()} [{a.start:g}, {a.end:g}] after {', '.join(a.after) or 'nothing'}" for a in plan.actions
-        ]
+        actions = [f"  {a.id}: {a.describe()} [{a.start:g}, {a.end:g}] after {', '.join(a.after) or 'nothing'}" for a in plan.actions]
         raise AssertionError("\n".join(["the plan is not safe:", *found, "its actions:", *actions[:60]]))
 
 
-def outside_verdict(
-    cluster: Cluster, plan: Plan, policy: Policy | None = None, target: Cluster | None = None
-) -> tuple[str, ...] | None:
+def outside_verdict(cluster: Cluster, plan: Plan, policy: Policy | None = None, target: Cluster | None = None) -> tuple[str, ...] | None:
     """What the customers' checker complains about; ``None`` where it is not present."""
     trees = [to_tree(document) if document is not None else None for document in (cluster, plan, policy, target)]
     return outside_complaints(*trees)

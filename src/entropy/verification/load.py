@@ -85,8 +85,12 @@ class Load:
     def _over(self, value: float, started: set[str], limit: float, order: Order, already: bool) -> Peak | None:
         if value <= limit + TOLERANCE:
             return None
-        ended = {a for s in started for a in self._forced(s, order)}
-        pending = tuple(a for a in sorted(self.falls, key=order.rank.__getitem__) if a not in ended)
+        ended: dict[int | None, int] = {None: 0}
+        for action in started:
+            if (component := order.component(action)) is not None:
+                ended[component] = ended.get(component, 0) | order.ancestors(action)
+        open_ = (a for a in self.falls if not (part := ended.get(order.component(a), 0)) or not part & order.bit(a))
+        pending = tuple(sorted(open_, key=order.rank.__getitem__))
         return Peak(value, tuple(sorted(started, key=order.rank.__getitem__)), pending, already)
 
     def _forced(self, action: str, order: Order) -> set[str]:
