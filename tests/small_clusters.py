@@ -102,10 +102,14 @@ def brute_force(cluster: Cluster, policy: Policy) -> Optimum | None:
     demand = {v.name: dict(v.demand) for v in cluster.vms}
     domain = {v.name: {n.name for n in cluster.nodes if n.state == "online" and not n.maintenance} for v in cluster.vms}
     groups: list[tuple[set[str], str, int]] = []
+    asked: dict[str, str] = {}
     for rule in policy.constraints:
         match rule:
             case Running() | Ready():
-                goal.update({v.name: rule.type for v in pick.vms(rule.vms)})
+                for v in pick.vms(rule.vms):
+                    if asked.setdefault(v.name, rule.type) != rule.type:
+                        return None
+                    goal[v.name] = rule.type
             case Fence() | Ban():
                 named = {n.name for n in pick.nodes(rule.nodes)}
                 for v in pick.vms(rule.vms):

@@ -221,7 +221,7 @@ class _Widening:
     def _roomiest(self, working: Working, stuck: Indices) -> Indices:
         """Nodes that the stuck VMs may use, most room first; then all others."""
         problem = self.problem
-        allowed: Bools = problem.domains[problem.domain_of[stuck]].any(axis=0)
+        allowed = np.asarray(problem.domains[problem.domain_of[stuck]].any(axis=0))
         usable = bounds.usable_nodes(problem)
         room = (working.free * best_fit(problem, usable).price).sum(axis=1)
         nodes = positions(usable)

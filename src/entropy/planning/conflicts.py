@@ -27,7 +27,8 @@ class Conflict:
 
 def conflicts(problem: Problem) -> tuple[Conflict, ...]:
     """Every simple conflict of ``problem``, the most specific first."""
-    return (*_stuck(problem), *_homeless(problem), *_overfull(problem), *_groups(problem), *_volume(problem))
+    told = (Conflict(text=text) for text in problem.contradictions)
+    return (*told, *_stuck(problem), *_homeless(problem), *_overfull(problem), *_groups(problem), *_volume(problem))
 
 
 def _amount(problem: Problem, r: int, value: int) -> str:
@@ -71,12 +72,13 @@ def _homeless(problem: Problem) -> Iterator[Conflict]:
         if fits.all(axis=1).any():
             continue
         for r in range(len(problem.resources)):
-            most = int(problem.capacity[allowed, r].max())
-            if problem.demand[v, r] > most:
+            if problem.demand[v, r] > problem.capacity[allowed, r].max():
+                most = float(problem.offered[allowed, r].max())
                 needs = _amount(problem, r, int(problem.demand[v, r]))
                 where = f"the {len(allowed)} nodes that it may use" if len(allowed) > 1 else problem.node_name(int(allowed[0]))
+                verb = "offer" if len(allowed) > 1 else "offers"
                 yield Conflict(
-                    text=f"VM {name} needs {needs} of {problem.resources[r]}; {where} offer at most {_amount(problem, r, most)}",
+                    text=f"VM {name} needs {needs} of {problem.resources[r]}; {where} {verb} at most {exact(problem.resources[r], most)}",
                     vms=(int(v),),
                 )
                 break
@@ -94,7 +96,7 @@ def _overfull(problem: Problem) -> Iterator[Conflict]:
         names = listed([problem.vm_name(v) for v in vms])
         yield Conflict(
             text=f"node {problem.node_name(n)}: {problem.resources[r]} is {_amount(problem, r, int(load[n, r]))} of "
-            f"{_amount(problem, r, int(problem.capacity[n, r]))} with what may not leave it ({names})",
+            f"{exact(problem.resources[r], problem.offered[n, r])} with what may not leave it ({names})",
             vms=tuple(int(v) for v in vms),
             nodes=(int(n),),
         )
@@ -107,7 +109,7 @@ def _groups(problem: Problem) -> Iterator[Conflict]:
         members = limit.members[runs[limit.members]]
         if not len(members):
             continue
-        allowed: Bools = problem.domains[problem.domain_of[members]].any(axis=0)
+        allowed = np.asarray(problem.domains[problem.domain_of[members]].any(axis=0))
         allowed[problem.host[members[problem.held[members]]]] = True
         zones = len(np.unique(limit.zone_of[allowed]))
         if len(members) > zones * limit.most:
@@ -127,9 +129,9 @@ def _volume(problem: Problem) -> Iterator[Conflict]:
         usable |= problem.domains[row]
     usable[problem.host[runs & problem.held]] = True
     for r in range(len(problem.resources)):
-        needed, offered = int(problem.demand[runs, r].sum()), int(problem.capacity[usable, r].sum())
-        if needed > offered:
+        needed = int(problem.demand[runs, r].sum())
+        if needed > int(problem.capacity[usable, r].sum()):
             yield Conflict(
                 text=f"the VMs that must run need {_amount(problem, r, needed)} of {problem.resources[r]} in all; the {int(usable.sum())} "
-                f"usable nodes offer {_amount(problem, r, offered)}"
+                f"usable nodes offer {exact(problem.resources[r], float(problem.offered[usable, r].sum()))}"
             )

@@ -45,7 +45,7 @@ def target_problem(cluster: Cluster, policy: Policy, target: Cluster, *, lenient
             goal[v] = _STATE[there.state]
             host[v] = -1 if there.node is None else index[there.node]
     problem = replace(problem, goal=goal)
-    if broken := [*_overloads(problem, host), *_misplaced(problem, host), *_states(asked, problem)]:
+    if broken := [*problem.contradictions, *_overloads(problem, host), *_misplaced(problem, host), *_states(asked, problem)]:
         raise InfeasibleError("the target cannot be had:", broken)
     return problem, host
 
@@ -57,8 +57,8 @@ def _overloads(problem: Problem, host: Indices) -> Iterator[str]:
     for n in positions((load > problem.capacity).any(axis=1)):
         here = runs[host[runs] == n]
         for r in positions(load[n] > problem.capacity[n]):
-            name, scale = problem.resources[r], problem.scale[r]
-            asked, offered = exact(name, load[n, r] / scale), exact(name, problem.capacity[n, r] / scale)
+            name = problem.resources[r]
+            asked, offered = exact(name, load[n, r] / problem.scale[r]), exact(name, problem.offered[n, r])
             vms = listed([problem.vm_name(v) for v in here if problem.demand[v, r] > 0])
             yield f"node {problem.node_name(n)} would be overloaded: {name} {asked} of {offered} ({vms})"
 

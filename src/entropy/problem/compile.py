@@ -52,6 +52,7 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
         cluster=cluster,
         resources=amounts.resources,
         scale=amounts.scale,
+        offered=amounts.offered,
         capacity=amounts.capacity,
         demand=amounts.demand,
         consumption=amounts.consumption,
@@ -69,6 +70,7 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
         untouchable=untouchable,
         limits=tuple(draft.limits),
         allow_suspend=policy.allow_suspend,
+        contradictions=tuple(draft.contradictions),
         warnings=tuple(selector.warnings),
     )
     problem.held[:] = _held(problem, draft, held)
@@ -94,6 +96,7 @@ def _held(problem: Problem, draft: Draft, held: Collection[str]) -> Bools:
 class _Amounts:
     resources: tuple[str, ...]
     scale: npt.NDArray[np.float64]
+    offered: npt.NDArray[np.float64]
     capacity: Integers
     demand: Integers
     consumption: Integers
@@ -104,19 +107,21 @@ def _amounts(cluster: Cluster, draft: Draft) -> _Amounts:
     asked = {r for (_, r), amount in draft.least.items() if amount > 0}
     wanted = {r for v in cluster.vms for table in (v.demand, v.consumption) for r, amount in table.items() if amount > 0} | asked
     resources = tuple(r for r in (*cluster.resources, *sorted(asked - set(cluster.resources))) if r in wanted)
-    scales, capacity, demand, consumption = [], [], [], []
+    scales, limits, capacity, demand, consumption = [], [], [], [], []
     for r in resources:
         needed = np.array([_needed(v, r, draft.least.get((k, r), 0.0)) for k, v in enumerate(cluster.vms)], dtype=np.float64)
         used = np.array([v.used(r) for v in cluster.vms], dtype=np.float64)
         offered = np.array([_offered(n, r, draft.ratio.get((k, r))) for k, n in enumerate(cluster.nodes)], dtype=np.float64)
         scale, divisor = scale_of(np.concatenate((needed, used)), offered)
         scales.append(scale / divisor)
+        limits.append(offered)
         demand.append(whole(needed * scale, up=True) // divisor)
         consumption.append(whole(used * scale, up=True) // divisor)
         capacity.append(whole(offered * scale, up=False) // divisor)
     return _Amounts(
         resources=resources,
         scale=np.array(scales, dtype=np.float64),
+        offered=np.stack(limits, axis=1) if limits else np.zeros((len(cluster.nodes), 0)),
         capacity=_columns(capacity, len(cluster.nodes)),
         demand=_columns(demand, len(cluster.vms)),
         consumption=_columns(consumption, len(cluster.vms)),

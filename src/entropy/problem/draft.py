@@ -31,6 +31,7 @@ class Draft:
         self.pinned: dict[int, str] = {}
         self.closed: dict[int, str] = {}
         self.limits: list[GroupLimit] = []
+        self.contradictions: list[str] = []
         self._zones: dict[str, tuple[Indices, int]] = {}
 
     def vms(self, selection: Selection, path: str) -> list[int]:
@@ -43,11 +44,16 @@ class Draft:
 
     def want(self, vms: Iterable[int], state: State) -> None:
         """State: the VMs end in ``state``."""
-        self.goal.update(dict.fromkeys(vms, state))
+        for v in vms:
+            if (other := self.goal.setdefault(v, state)) != state:
+                name = self.cluster.vms[v].name
+                self.contradictions.append(f"one rule wants VM {name} {other.name.lower()}, another {state.name.lower()}")
 
     def switch(self, nodes: Iterable[int], online: bool) -> None:
         """State: the nodes end online or offline."""
-        self.power.update(dict.fromkeys(nodes, online))
+        for n in nodes:
+            if self.power.setdefault(n, online) != online:
+                self.contradictions.append(f"one rule wants node {self.cluster.nodes[n].name} online, another offline")
 
     def at_least(self, vms: Iterable[int], resource: str, amount: float) -> None:
         """Capacity: the VMs' demand of ``resource`` is at least ``amount``."""

@@ -6,7 +6,7 @@ documents is exact wherever it has at most six decimals.  Index k of a VM or nod
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import SupportsIndex
 
@@ -77,11 +77,14 @@ class Problem:
     held          bool[V]      must stay where it is for now (cool-down, untouchable node); its domain is its host
     online, power bool[N]      online now, and at the end
     untouchable   bool[N]      nothing enters, leaves or is switched
+    offered       float64[N, R] each node's limit in the documents' units, unrounded: for messages
+    contradictions             rules that ask two things of one VM or node, one sentence each
     """
 
     cluster: Cluster
     resources: tuple[str, ...]
     scale: npt.NDArray[np.float64]
+    offered: npt.NDArray[np.float64]
     capacity: Integers
     demand: Integers
     consumption: Integers
@@ -100,7 +103,8 @@ class Problem:
     limits: tuple[GroupLimit, ...] = ()
     allow_suspend: bool = False
     unsatisfied: tuple[Unsatisfied, ...] = ()
-    warnings: tuple[str, ...] = field(default=())
+    contradictions: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def n_nodes(self) -> int:
