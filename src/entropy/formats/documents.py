@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 import orjson
@@ -86,16 +87,42 @@ def _reads_as_json(raw: bytes, where: str) -> bool:
 def _load_yaml(raw: bytes, where: str) -> Any:
     import yaml  # here: a JSON run does not pay for it
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(raw, Loader=loader)  # noqa: S506 - a safe loader, C or Python
+        return yaml.load(raw, Loader=_yaml_loader())  # noqa: S506 - a safe loader, C or Python
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
         raise InputError(f"is no YAML: {problem.problem or problem.context}", where=place, accepted="a YAML document") from problem
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as problem:
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, OverflowError, RecursionError) as problem:
         text = str(problem).splitlines()[0] if str(problem) else "nested too deeply"
         raise InputError(f"is no YAML: {text}", where=where, accepted="a YAML document") from problem
+
+
+@cache
+def _yaml_loader() -> type[Any]:
+    """A safe loader that counts depth: the C loader composes by recursion and brings the process down some 10,000 levels deep."""
+    import yaml
+
+    base: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc]
+        depth = 0
+
+        def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+            self.depth += 1
+            if self.depth > _MOST_LEVELS:
+                raise RecursionError(f"nested more than {_MOST_LEVELS} levels deep")
+            super().descend_resolver(current_node, current_index)
+
+        def ascend_resolver(self) -> None:
+            self.depth -= 1
+            super().ascend_resolver()
+
+    return Loader
+
+
+_MOST_LEVELS = 64
+"""Far more levels than any document has."""
 
 
 def _kind(tree: Any, where: str) -> str:
