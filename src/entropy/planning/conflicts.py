@@ -62,14 +62,11 @@ def _reason_to_leave(problem: Problem, n: int) -> str:
 
 def _homeless(problem: Problem) -> Iterator[Conflict]:
     """VMs that no node could take even if it were empty."""
-    for v in positions(problem.runs_at_end() & ~problem.held):
+    for v in positions(problem.runs_at_end() & ~problem.held & ~_fit_somewhere(problem)):
         allowed = positions(problem.domains[problem.domain_of[v]])
         name = problem.vm_name(v)
         if not len(allowed):
             yield Conflict(text=f"VM {name} may run on no node: rules, maintenance and nodes offline leave none", vms=(int(v),))
-            continue
-        fits = problem.demand[v] <= problem.capacity[allowed]
-        if fits.all(axis=1).any():
             continue
         for r in range(len(problem.resources)):
             if problem.demand[v, r] > problem.capacity[allowed, r].max():
@@ -84,6 +81,16 @@ def _homeless(problem: Problem) -> Iterator[Conflict]:
                 break
         else:
             yield Conflict(text=f"VM {name} fits on none of the {len(allowed)} nodes that it may use, even empty", vms=(int(v),))
+
+
+def _fit_somewhere(problem: Problem) -> Bools:
+    """bool[V]: VMs that fit on some node that they may use, were it empty.  Only distinct capacities are compared."""
+    fit = np.zeros(problem.n_vms, dtype=np.bool_)
+    for row in np.unique(problem.domain_of):
+        vms = positions(problem.domain_of == row)
+        for capacity in np.unique(problem.capacity[problem.domains[row]], axis=0):
+            fit[vms] |= (problem.demand[vms] <= capacity).all(axis=1)
+    return fit
 
 
 def _overfull(problem: Problem) -> Iterator[Conflict]:
@@ -105,9 +112,15 @@ def _overfull(problem: Problem) -> Iterator[Conflict]:
 def _groups(problem: Problem) -> Iterator[Conflict]:
     """Groups with more members than their zones may hold."""
     runs = problem.runs_at_end()
+    reach: dict[tuple[int, int], int] = {}  # zones that a domain reaches: most groups fit into those of one member
     for limit in problem.limits:
         members = limit.members[runs[limit.members]]
         if not len(members):
+            continue
+        key = (id(limit.zone_of), int(problem.domain_of[members[0]]))
+        if key not in reach:
+            reach[key] = len(np.unique(limit.zone_of[problem.domains[key[1]]]))
+        if len(members) <= reach[key] * limit.most:
             continue
         allowed = np.asarray(problem.domains[problem.domain_of[members]].any(axis=0))
         allowed[problem.host[members[problem.held[members]]]] = True
