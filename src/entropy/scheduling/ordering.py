@@ -11,8 +11,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -36,8 +37,12 @@ _PROOF_STATES = 30_000
 """States looked at in the search that may end in a proof."""
 _PROOF_MOVERS, _PROOF_NODES = 14, 14
 """Largest problem on which a proof by search is attempted."""
+_WAVERING = 4
+"""VMs whose consumption is not their demand, up to which each set of them is tried as those that leave and come back."""
 _PIVOTS = 6
 """Pivot nodes outside the component that a search considers, where there are many nodes."""
+
+_Count = Callable[[int, int], int]
 
 
 def arrange(problem: Problem, books: Books, maker: Maker, changes: Changes) -> list[Step]:
@@ -50,6 +55,10 @@ def arrange(problem: Problem, books: Books, maker: Maker, changes: Changes) -> l
     if not played.blocked:
         return played.sequence
     return _Arranger(problem, books, maker, changes).arrange(played.sequence, set(played.blocked))
+
+
+def _as_used(_demand: int, consumption: int) -> int:
+    return consumption
 
 
 def _longest_first(chains: Chains, _room: Sequence[int]) -> dict[int, tuple[float, ...]]:
@@ -145,7 +154,7 @@ class _Arranger:
         zones = {n for chain in core.values() for step in chain for n in step.nodes}
         pivots = self._pivots(room, zones) if len(core) <= _SMALL else []
         jobs = [self._job(v, chain, pivots) for v, chain in core.items()]
-        jobs += [self._stayer(v, pivots, least=False) for v in others]
+        jobs += [self._stayer(v, pivots, max) for v in others]
         moves = search(self.books, room, jobs, states=_STATES, leave_goal=False).moves
         if moves is None:
             return None
@@ -190,24 +199,26 @@ class _Arranger:
             suspendable=False,
         )
 
-    def _stayer(self, v: int, pivots: Iterable[int], *, least: bool, suspendable: bool = False) -> Job:
-        """A VM that may be moved away and back.  While it has not been, it counts for the larger (or ``least``: the smaller)
-        of demand and consumption, since only one of the two is right and which one depends on what is done."""
+    def _stayer(self, v: int, pivots: Iterable[int], count: _Count, *, suspendable: bool = False, leaves: bool = False) -> Job:
+        """A VM that may be moved away and back (``leaves``: has to be).
+
+        What it counts until it first leaves depends on whether it ever will: its consumption if so, else its demand.
+        ``count(demand, consumption)`` is what the search shall count: the larger is always safe.
+        """
         node = int(self.problem.host[v])
         counted = self.books.takes(v, node)
         used = self.books.gives(v, node, observed=True)
-        choose = min if least else max
         entered = self.allowed[self.problem.path_of[v]]
         return Job(
             vm=v,
             start=node,
             goal=node,
-            at_start=tuple((c, choose(a, b)) for (c, a), (_, b) in zip(counted, used, strict=True)),
+            at_start=tuple((c, count(a, b)) for (c, a), (_, b) in zip(counted, used, strict=True)),
             counted=counted,
             weight=int(self.problem.weight[v]),
             pivots=tuple(n for n in pivots if entered[n]),
             suspendable=suspendable,
-            optional=True,
+            optional=not leaves,
         )
 
     def _steps(self, moves: Sequence[Move], chains: Chains) -> list[Step]:
@@ -334,23 +345,28 @@ class _Arranger:
         startups = list(self.changes.startups.values())
         nodes = range(problem.n_nodes)
         movers = [self._with_suspend(self._job(v, chain, nodes)) for v, chain in core.items()]
-        exact = bool((problem.consumption[stayers] == problem.demand[stayers]).all())
+        wavering = [v for v in stayers if (problem.consumption[v] != problem.demand[v]).any()]
 
-        def attempt(others: Sequence[int], least: bool) -> tuple[list[Step] | None, bool]:
-            jobs = movers + [self._stayer(v, nodes, least=least, suspendable=problem.allow_suspend) for v in others]
+        def attempt(count: _Count, others: Sequence[int], leaving: Collection[int] = ()) -> tuple[list[Step] | None, bool]:
+            jobs = movers + [self._stayer(v, nodes, count, suspendable=problem.allow_suspend, leaves=v in leaving) for v in others]
             found = search(self.books, room, jobs, states=_PROOF_STATES)
-            return (None if found.moves is None else self._steps(found.moves, core)), found.exhausted
+            if found.moves is None:
+                return None, found.exhausted
+            steps = [*startups, *early, *self._steps(found.moves, core), *late]
+            return (steps if self._is_safe(steps) else None), False
 
-        middle, exhausted = attempt(stayers, least=False)
-        if middle is None and exhausted and not exact:
-            middle, exhausted = attempt(stayers, least=True)
-            if middle is not None:  # right only if what it moves is what was counted as moved
-                middle, _ = attempt(sorted({s.vm for s in middle} - core.keys()), least=True)
-                exhausted = False
-        if middle is None:
-            return None, exhausted and not self._more_pivots()
-        steps = [*startups, *early, *middle, *late]
-        return (steps if self._is_safe(steps) else None), False
+        found, exhausted = attempt(max, stayers)
+        if found is None and exhausted and wavering:
+            found, exhausted = attempt(min, stayers)
+            if found is None and not exhausted and len(wavering) <= _WAVERING:
+                exhausted = True
+                for leaving in (set(c) for k in range(1, len(wavering) + 1) for c in combinations(wavering, k)):
+                    others = [v for v in stayers if v in leaving or v not in wavering]
+                    found, every = attempt(_as_used, others, leaving)
+                    exhausted &= every
+                    if found is not None:
+                        break
+        return found, found is None and exhausted and not self._more_pivots()
 
     def _with_suspend(self, job: Job) -> Job:
         return replace(job, suspendable=self.problem.allow_suspend and job.start >= 0)

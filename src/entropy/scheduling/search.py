@@ -30,7 +30,8 @@ class Job:
     ``start``: the node where it runs, -1 when it does not.  ``at_start``: what it gives back when it leaves it; ``counted``:
     what the room given to ``search`` counts for it (they differ for a VM that stays unless it is moved).  ``goal``: the node
     where it runs at the end or, ``vanishes``, enters once and gives its room back at once (it is suspended there).
-    ``pivots``: nodes that it may stand on meanwhile.  ``optional``: it is at its goal and may stay there.
+    ``pivots``: nodes that it may stand on meanwhile.  ``optional``: it is at its goal and may stay there; one that starts at
+    its goal and is not optional has to leave and come back.
     """
 
     vm: int
@@ -158,7 +159,7 @@ class _Search:
             home = self._home(job, code)
             if home and not job.optional and not self.leave_goal:
                 continue
-            if not home and self._fits(room, j, job.goal, here):
+            if not home and here != job.goal and self._fits(room, j, job.goal, here):
                 yield Move(job.vm, "migrate", here, job.goal), self._with(state, j, self._arrived(job)), 0
             price = (job.weight + 1) * (2 if home else 1)
             for pivot in job.pivots:

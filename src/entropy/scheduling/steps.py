@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from entropy.model.plan import ActionType
 from entropy.problem.problem import Bools, Indices, Problem, State
@@ -115,10 +117,40 @@ def changes(problem: Problem, host: Indices, maker: Maker) -> Changes:
     for v in ((problem.goal == State.RUNNING) & (host >= 0)).nonzero()[0].tolist() if found.shutdowns else ():
         if int(host[v]) in found.shutdowns:
             refusals.append((v, f"is to run on {problem.node_name(int(host[v]))}, which is to be shut down"))
+    refusals += _overfull(problem, host, found.chains)
     if refusals:
         sentences = [f"{problem.vm_name(v)} {why}" for v, why in refusals[:5]]
         more = f"; and {len(refusals) - 5} more" if len(refusals) > 5 else ""
         raise Unorderable("; ".join(sentences) + more + ".", [v for v, _ in refusals], proven=True)
+    return found
+
+
+def _overfull(problem: Problem, host: Indices, chains: Mapping[int, Sequence[Step]]) -> list[tuple[int, str]]:
+    """VMs that arrive for good where the end is above a limit: whichever comes last can never enter."""
+    run = problem.goal == State.RUNNING
+    come = [v for v in chains if run[v]]
+    if not come:
+        return []
+    load = np.zeros_like(problem.capacity)
+    np.add.at(load, host[run], problem.demand[run])
+    above = load > problem.capacity
+    found = []
+    for v in come:
+        if above[host[v]].any():
+            r = int(above[host[v]].argmax())
+            end, most = (table[host[v], r] / problem.scale[r] for table in (load, problem.capacity))
+            what = f"{problem.resources[r]} on {problem.node_name(int(host[v]))}"
+            found.append((v, f"cannot enter: {what} would end at {end:g}, over {most:g}"))
+    for limit in problem.limits:
+        if not limit.continuous:
+            continue
+        members = limit.members[run[limit.members]]
+        zones = limit.zone_of[host[members]]
+        count = np.bincount(zones, minlength=limit.zones)
+        for v in members[count[zones] > limit.most].tolist():
+            here, zone_of = int(problem.host[v]), limit.zone_of
+            if v in chains and (problem.state[v] != State.RUNNING or zone_of[here] != zone_of[host[v]]):
+                found.append((v, f"cannot enter {problem.node_name(int(host[v]))}: rule {limit.source} allows {limit.most} there"))
     return found
 
 
