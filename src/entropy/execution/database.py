@@ -17,6 +17,7 @@ from entropy.model.errors import InputError, PlatformError
 
 __all__ = ["open_database", "shown", "transaction"]
 
+_SYNCHRONOUS = "FULL"  # an intention must outlive a power cut
 _PATIENCE = 10  # seconds that one process waits for another's transaction
 _CURE = "move the file away and start again: a new journal is made; what the old one left in doubt is then unknown"
 
@@ -76,7 +77,7 @@ def _engine(address: URL) -> Engine:
     def _on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the sqlite3 module begins no transaction on its own; _on_begin does
         connection.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000}")
-        connection.execute("PRAGMA synchronous = FULL")  # an intention must outlive a power cut
+        connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS}")
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
