@@ -337,7 +337,9 @@ class LibvirtTestbed:
         (folder / "run" / "libvirt").mkdir(parents=True)
         join = ["nsenter", "-t", str(self._inits[0]), "-p", "--"]
         self._spawn(host, join, ["host", str(folder), self.name(host), self.address(host)])
-        end, card = f"p{host}", ["type", "veth", "peer", "name", "eth0", "netns", str(self._inits[host])]
+        end, card = f"p{host}", ["type", "veth", "peer", "name", "eth0"]
+        # Its card keeps its number across power cuts, as a machine's does: the others remember it for half a minute.
+        card += ["address", f"02:00:00:00:00:{host:02x}", "netns", str(self._inits[host])]
         subprocess.run(["ip", "link", "add", end, "netns", str(self._inits[0]), *card], check=True, env=_environment())
         subprocess.run([*self._in_switch(), "ip", "link", "set", end, "master", "br0", "up"], check=True, env=_environment())
         stdin = self._processes[host].stdin
