@@ -68,7 +68,9 @@ def run(command: Sequence[str]) -> str:
     except (OSError, ValueError) as problem:
         raise PlatformError(f"{shown} cannot be run: {problem}") from problem
     if done.returncode:
-        raise PlatformError(f"{shown} failed ({done.returncode}): {" ".join((done.stderr or done.stdout).split())[:300] or 'no reason given'}")
+        raise PlatformError(
+            f"{shown} failed ({done.returncode}): {' '.join((done.stderr or done.stdout).split())[:300] or 'no reason given'}"
+        )
     return done.stdout
 
 
@@ -176,7 +178,7 @@ class Libvirt:
     def _guests(self) -> tuple[Guest, ...]:
         asleep = set(self._virsh("list", "--inactive", "--with-managed-save", "--name").split("\n"))
         found = []
-        for block in self._virsh("domstats", "--state", "--cpu-total", "--balloon", "--vcpu").split("Domain: ")[1:]:
+        for block in self._virsh("domstats", "--nowait", "--state", "--cpu-total", "--balloon", "--vcpu").split("Domain: ")[1:]:
             title, _, rest = block.partition("\n")
             name = title.strip()[1:-1]
             values = dict(line.strip().split("=", 1) for line in rest.splitlines() if "=" in line)

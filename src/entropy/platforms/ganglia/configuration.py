@@ -240,7 +240,7 @@ class _Assembly:
     def _labels(name: str, figures: Figures | None, seen: Seen | None) -> Mapping[str, str]:
         if figures is None:
             return seen.labels if seen else {}
-        return {"vcpus": str(figures.vcpus)}
+        return {"cpus": str(figures.vcpus)}
 
     def _still_reports(self, name: str) -> bool:
         return any(host.tn <= host.tmax for host in self.monitors.get(name, ()))
@@ -260,4 +260,5 @@ def _is_name(text: str) -> bool:
 
 
 def _some(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+    shown = [name if len(name) <= 80 else f"{name[:77]}..." for name in names[:most]]
+    return ", ".join(shown) + (f", ... ({len(names)} in all)" if len(names) > most else "")

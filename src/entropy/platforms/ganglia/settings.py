@@ -6,25 +6,21 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from entropy.model.errors import InputError
+from entropy.platforms.options import Options, validated
 
 __all__ = ["GangliaSettings", "NodeFilter"]
 
-SECTION = "monitoring.ganglia"
 
-
-class GangliaSettings(BaseModel):
+class GangliaSettings(Options):
     """Where Ganglia answers and what of it counts.
 
     ``timeout`` is for the whole answer, ``connect_timeout`` for the first packet, both in seconds; ``max_size_mib`` bounds
     the XML.  ``nodes_whitelist`` (only these) and ``nodes_blacklist`` (all but these) exclude each other: a list of hosts,
     or the path of a file with one host a line, ``#`` beginning a comment.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
 
     host: Annotated[str, Field(min_length=1, max_length=255)] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535)] = 8651
@@ -37,20 +33,9 @@ class GangliaSettings(BaseModel):
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> GangliaSettings:
         """Validated settings.  Raises ``InputError`` naming the key, its value and what is accepted."""
-        try:
-            found = cls.model_validate(dict(settings))
-        except ValidationError as problem:
-            first = problem.errors(include_url=False)[0]
-            key = ".".join(str(step) for step in (SECTION, *first["loc"][:1]))
-            if first["type"] == "extra_forbidden":
-                known = ", ".join(field.alias or name for name, field in cls.model_fields.items())
-                raise InputError("is no known key", path=key, accepted=known) from problem
-            accepted = first["msg"][:1].lower() + first["msg"][1:]
-            raise InputError(f"is {first['input']!r}", path=key, accepted=accepted) from problem
+        found = validated(cls, settings)
         if found.nodes_whitelist and found.nodes_blacklist:
-            raise InputError(
-                "a white list and a black list exclude each other", path=f"{SECTION}.nodesWhitelist", accepted="one of the two"
-            )
+            raise InputError("a white list and a black list exclude each other", path="nodesWhitelist", accepted="one of the two")
         return found
 
 
@@ -80,11 +65,9 @@ def _hosts(source: str | tuple[str, ...], key: str) -> frozenset[str]:
         text = Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         reason = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-        raise InputError(
-            f"the file {source} cannot be read: {reason}", path=f"{SECTION}.{key}", accepted="a file with one host a line"
-        ) from problem
+        raise InputError(f"the file {source} cannot be read: {reason}", path=key, accepted="a file with one host a line") from problem
     found = frozenset(line for raw in text.splitlines() if (line := raw.partition("#")[0].strip()))
     wrong = next((name for name in found if len(name.split()) > 1), None)
     if wrong is not None:
-        raise InputError(f"holds {wrong!r}", where=source, path=f"{SECTION}.{key}", accepted="one host a line")
+        raise InputError(f"holds {wrong!r}", where=source, path=key, accepted="one host a line")
     return found

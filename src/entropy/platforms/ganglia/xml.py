@@ -22,9 +22,10 @@ OURS = "container."
 TAGS = frozenset({"GRID", "CLUSTER", "HOST", "METRIC", "EXTRA_DATA", "EXTRA_ELEMENT", "HOSTS", "METRICS"})
 
 MAX_DEPTH = 64
-MAX_TAG = 1 << 20
-"""Bytes that one tag may take.  Ganglia's longest are some 2 KiB."""
+MAX_PIECE = 256 << 10
+"""Bytes without the start of a tag that counts.  Ganglia's DTD takes 4 KiB, a tag 2 KiB at most."""
 _DEFAULT_TMAX = 20.0
+_CUT_OFF = tuple(expat.errors.codes[text] for text in (expat.errors.XML_ERROR_NO_ELEMENTS, expat.errors.XML_ERROR_UNCLOSED_TOKEN))
 _NOT_GANGLIA = "Ganglia's XML holds GANGLIA_XML, GRID, CLUSTER, HOST, METRIC; point at gmetad (port 8651) or gmond (8649)"
 
 
@@ -103,8 +104,8 @@ class DumpParser:
         self._fed += len(data)
         # Skipped data and one endless tag give no events: nothing but the distance since the last one bounds them.
         self._idle = 0 if self._tags != tags else self._idle + len(data)
-        if max(self._idle, self._fed - self._parser.CurrentByteIndex) > MAX_TAG:
-            self._refuse(f"holds a single piece of more than {MAX_TAG >> 20} MiB", "that is no Ganglia daemon, or a damaged one")
+        if max(self._idle, self._fed - self._parser.CurrentByteIndex) > MAX_PIECE:
+            self._refuse(f"holds a single piece of more than {MAX_PIECE >> 10} KiB", "that is no Ganglia daemon, or a damaged one")
 
     def close(self) -> Dump:
         """Everything that was read."""
@@ -186,7 +187,7 @@ class DumpParser:
         except expat.ExpatError as problem:
             place = f"line {problem.lineno}, column {problem.offset}{self._whereabouts()}"
             text = expat.ErrorString(problem.code)
-            if not self._rooted:
+            if not (self._rooted or (final and problem.code in _CUT_OFF)):
                 raise PlatformError(f"the answer of {self.source} is no XML ({place}: {text}): refused; {_NOT_GANGLIA}") from problem
             if final:
                 raise PlatformError(
