@@ -37,7 +37,7 @@ def test_every_judged_plan_gets_its_verdict() -> None:
 
 
 @given(rng=st.randoms(use_true_random=False))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_verdict_is_the_checkers(rng: Random) -> None:
     case = random_case(rng, most_actions=8)
     theirs = outside_verdict(case.cluster, case.plan, case.policy, case.target)

@@ -13,7 +13,7 @@ from random_plans import RandomCase, random_case
 
 
 @given(rng=st.randoms(use_true_random=False))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_findings_are_those_of_all_orders(rng: Random) -> None:
     case = random_case(rng, most_actions=5)
     judged, enumerated = found_by_verify(case), found_by_enumeration(case)

@@ -79,10 +79,7 @@ class Case:
     @cached_property
     def _overbooked(self) -> Mapping[tuple[str, str], float]:
         return {
-            (node, rule.resource): rule.ratio
-            for _, rule in self.rules
-            if isinstance(rule, Overbook)
-            for node in self.nodes(rule.nodes)
+            (node, rule.resource): rule.ratio for _, rule in self.rules if isinstance(rule, Overbook) for node in self.nodes(rule.nodes)
         }
 
     def limit(self, node: str, resource: str) -> float:

@@ -25,13 +25,9 @@ def check_figures(case: Case) -> Iterator[Violation]:
     if summary.nodes is not None:
         for key, said, true in (("before", summary.nodes.before, before), ("after", summary.nodes.after, after)):
             if said != true:
-                yield _wrong(
-                    f"nodes.{key}", f"says {said}, but {true} nodes run a VM {'at first' if key == 'before' else 'at the end'}"
-                )
+                yield _wrong(f"nodes.{key}", f"says {said}, but {true} nodes run a VM {'at first' if key == 'before' else 'at the end'}")
     if summary.moved_memory is not None and abs(summary.moved_memory.value - moved) > _MEMORY_SLACK:
-        yield _wrong(
-            "movedMemory.value", f"says {amount(summary.moved_memory.value)} MiB, but the actions move {amount(moved)} MiB"
-        )
+        yield _wrong("movedMemory.value", f"says {amount(summary.moved_memory.value)} MiB, but the actions move {amount(moved)} MiB")
     goals: list[tuple[str, float, float | None]] = []
     if summary.moved_memory is not None:
         goals.append(("movedMemory", moved, summary.moved_memory.lower_bound))
@@ -41,9 +37,7 @@ def check_figures(case: Case) -> Iterator[Violation]:
         if bound is None:
             continue
         if bound > value + _SLACK:
-            yield _wrong(
-                f"{goal}.lowerBound", f"is {amount(bound)}, above the value {amount(value)} that the plan reaches: no bound"
-            )
+            yield _wrong(f"{goal}.lowerBound", f"is {amount(bound)}, above the value {amount(value)} that the plan reaches: no bound")
         elif bound < value - _SLACK and _claims_proof(case):
             why = f"the value {amount(value)} is above the bound {amount(bound)}, so nothing is proven"
             yield Violation("figures", goal, f"the plan calls itself optimal, but for {goal} {why}")

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from entropy.verification.closure import heaviest_closure
 from entropy.verification.order import Order
-from entropy.verification.violation import TOLERANCE, listed
+from entropy.verification.violation import TOLERANCE, when
 
 __all__ = ["Load", "Peak"]
 
@@ -37,10 +37,7 @@ class Peak:
 
     def when(self) -> str:
         """``when a3 starts before a1 has ended``."""
-        begun = f"{listed(self.started)} {'starts' if len(self.started) == 1 else 'start'}"
-        if not self.pending:
-            return f"when {begun}"
-        return f"when {begun} before {listed(self.pending)} {'has' if len(self.pending) == 1 else 'have'} ended"
+        return when(self.started, self.pending)
 
 
 @dataclass(slots=True)

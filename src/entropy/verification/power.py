@@ -60,9 +60,7 @@ def _used_while_dark(case: Case, node: str, ups: Sequence[Action], uses: Sequenc
         yield Violation("power", node, text, actions=(action.id, *(up.id for up in ups)))
 
 
-def _used_while_going_down(
-    case: Case, node: str, down: Action, ups: Sequence[Action], uses: Sequence[Action]
-) -> Iterator[Violation]:
+def _used_while_going_down(case: Case, node: str, down: Action, ups: Sequence[Action], uses: Sequence[Action]) -> Iterator[Violation]:
     order = case.order
 
     def after_next_start(action: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["KINDS", "TOLERANCE", "Violation", "ViolationKind", "amount", "listed", "quantity"]
+__all__ = ["KINDS", "TOLERANCE", "Violation", "ViolationKind", "amount", "listed", "quantity", "when"]
 
 ViolationKind = Literal[
     "order", "story", "capacity", "power", "maintenance", "state", "target", "rule", "untouchable", "figures"
@@ -56,3 +56,10 @@ def listed(names: Iterable[str], most: int = 4) -> str:
     if rest > 0:
         return f"{', '.join(shown)} and {rest} more"
     return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1]))) if shown else "nothing"
+
+
+def when(starting: Iterable[str], pending: Iterable[str]) -> str:
+    """``when a3 starts before a1 has ended``: actions that start, and those that need not have ended by then."""
+    begun, open_ = list(dict.fromkeys(starting)), list(dict.fromkeys(pending))
+    starts = f"when {listed(begun)} {'starts' if len(begun) == 1 else 'start'}"
+    return f"{starts} before {listed(open_)} {'has' if len(open_) == 1 else 'have'} ended" if open_ else starts

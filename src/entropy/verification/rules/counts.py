@@ -53,9 +53,10 @@ def _on_nodes(
     end = sum(value(s.vm) for s in stays if s.left is None)
     where = listed(inside)
     resource = rule.resource if isinstance(rule, ResourceCapacity) else ""
+    verb = "ends" if resource else "end"
     most = quantity(rule.max, resource)
     if end > rule.max + TOLERANCE:
-        text = f"{what} on {where} end at {amount(end)}, at most {most} may be there"
+        text = f"{what} on {where} {verb} at {quantity(end, resource)}, at most {most} may be there"
         yield broken(title, text, (s.came for s in stays if s.left is None), resource)
     elif rule.continuous and (peak := _load(stays, value).peak(rule.max, case.order)):
         text = f"{what} on {where} can reach {_reach(peak, resource)}, at most {most} may be there, {_when(peak)}"

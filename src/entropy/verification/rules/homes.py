@@ -67,19 +67,16 @@ def _together(
     case: Case, title: str, parties: Sequence[Selection], homes: Callable[[str], frozenset[str]], *, continuous: bool
 ) -> Iterator[Violation]:
     stays = [
-        _Stay(k, homes(spell.node), spell)
-        for k, party in enumerate(parties)
-        for vm in case.vms(party)
-        for spell in case.replay.spells[vm]
+        _Stay(k, homes(spell.node), spell) for k, party in enumerate(parties) for vm in case.vms(party) for spell in case.replay.spells[vm]
     ]
     final = [s for s in stays if s.spell.left is None]
     ends = _assign(final)
     if ends is None:
-        yield broken(title, f"its VMs end apart: {listed(s.where() for s in _clash(final))}", (s.spell.came for s in final))
+        yield broken(title, f"its VMs end apart: {listed(dict.fromkeys(s.where() for s in _clash(final)))}", (s.spell.came for s in final))
     elif continuous and _assign([s for s in stays if s.spell.came is None]) is None:
         yield from _gathering(title, stays, final, ends)
     elif continuous and (found := _parted_on_the_way(stays, case.order)):
-        where = listed(s.where() for s in found)
+        where = listed(dict.fromkeys(s.where() for s in found))
         ids = [a for s in found for a in (s.spell.came, s.spell.left)]
         yield broken(title, f"its VMs can be apart on the way: {where} at one instant", ids)
 

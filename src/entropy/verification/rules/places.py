@@ -8,7 +8,7 @@ from entropy.model.rules import Ban, Fence, Lonely, Quarantine, Root, Split
 from entropy.verification.case import Case
 from entropy.verification.replay import Spell
 from entropy.verification.rules.words import broken
-from entropy.verification.violation import Violation, listed
+from entropy.verification.violation import Violation, listed, when
 
 __all__ = ["ban", "fence", "lonely", "quarantine", "root", "split"]
 
@@ -83,9 +83,7 @@ def split(case: Case, rule: Split, title: str) -> Iterator[Violation]:
     yield from _apart(case, title, groups, strangers, continuous=rule.continuous)
 
 
-def _apart(
-    case: Case, title: str, vms: Iterable[str], strangers: Callable[[str, str], bool], *, continuous: bool
-) -> Iterator[Violation]:
+def _apart(case: Case, title: str, vms: Iterable[str], strangers: Callable[[str, str], bool], *, continuous: bool) -> Iterator[Violation]:
     """No two strangers on one node at the end and, if ``continuous``, none that come together on the way: who shared a node
     from the beginning may go on until they part.  One finding a node."""
     said: set[str] = set()
@@ -107,5 +105,4 @@ def _meeting(case: Case, mine: Spell, other: Spell, *, continuous: bool) -> str:
         return ""
     arrivals = [s.came for s in (mine, other) if s.came is not None]
     departures = [s.left for s in (mine, other) if s.left is not None]
-    how = f"when {listed(dict.fromkeys(arrivals))} can start before {listed(dict.fromkeys(departures))} has ended"
-    return f"{pair} can meet on {mine.node}, {how}"
+    return f"{pair} can meet on {mine.node}, {when(arrivals, departures)}"

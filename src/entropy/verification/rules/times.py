@@ -53,9 +53,7 @@ def sync(case: Case, rule: Sync, title: str) -> Iterator[Violation]:
     """The VMs' last actions end together, by the forecast."""
     last = sorted((story[-1] for story in _stories(case, rule.vms)), key=lambda a: a.end)
     if last and last[-1].end - last[0].end > _TOGETHER:
-        what = (
-            f"{last[0].id} ends at {amount(last[0].end)} s and {last[-1].id} at {amount(last[-1].end)} s, they should end together"
-        )
+        what = f"{last[0].id} ends at {amount(last[0].end)} s and {last[-1].id} at {amount(last[-1].end)} s, they should end together"
         yield broken(title, what, (last[0].id, last[-1].id))
 
 
