@@ -36,4 +36,5 @@ def nodes_in_use(cluster: Cluster) -> int:
 
 def _percent(share: float) -> str:
     """At most three digits, and never ``100 %`` for something above it."""
-    return f"{share * 100:.0f} %" if share >= 1.01 else f"{share * 100:.4g} %" if share * 100 >= 100.001 else "just above 100 %"
+    text = f"{share * 100:.0f}" if share >= 1.01 else f"{share * 100:.4g}"
+    return f"{text} %" if text != "100" else "just above 100 %"

@@ -50,7 +50,7 @@ def read_settings(path: str | None, environ: Mapping[str, str]) -> Settings:
     properties = file.suffix == ".properties"
     tree, written, warnings = _translate(leaves, where, properties)
     try:
-        settings = Settings(**tree)
+        settings = Settings(**_by_field(tree, Settings))
     except ValidationError as problem:
         raise _explain(problem, where, written, environ) from problem
     return settings.placed(Path(os.path.abspath(file)), tuple(warnings))
@@ -250,6 +250,18 @@ def _nest(placed: Mapping[Path_, Any], written: Mapping[Path_, str], where: str)
             here = below
         here[path[-1]] = value
     return tree
+
+
+def _by_field(tree: Any, model: type[BaseModel]) -> Any:
+    """Keys as the fields are called, which is how the environment's are, so that the two merge."""
+    if not isinstance(tree, dict):
+        return tree
+    fields = {info.alias or name: (name, info.annotation) for name, info in model.model_fields.items()}
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        name, kind = fields.get(key, (key, None))
+        found[name] = _by_field(value, kind) if isinstance(kind, type) and issubclass(kind, BaseModel) else value
+    return found
 
 
 # -- a failed validation, in an operator's words ------------------------------------------------------------------
