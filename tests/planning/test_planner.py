@@ -227,6 +227,23 @@ def test_an_untouchable_node_is_left_alone() -> None:
     assert _actions(made) == ["migrate c from n3 to n1"]
 
 
+def test_what_only_a_cool_down_forbids_is_no_proof() -> None:
+    cluster = Cluster(nodes=_nodes(2), vms=(_vm("a", "n1", 1000), _vm("b", "n2", 500)))
+    summary = plan(cluster, Policy(), PlanOptions(held=frozenset({"a", "b"}))).plan.summary
+    assert summary is not None
+    assert summary.nodes is not None
+    assert (summary.nodes.after, summary.nodes.lower_bound) == (2, 1)
+
+
+def test_an_untouchable_node_under_maintenance_is_a_conflict_not_a_broken_plan() -> None:
+    mystery = Node(name="n2", maintenance=True, capacity={"cpu": 8, "memory": FULL}, untouchable="it names a VM that nobody reports")
+    cluster = Cluster(nodes=(*_nodes(1), mystery), vms=(_vm("b", "n2", 500),))
+    with pytest.raises(InfeasibleError, match="VM b must leave n2 \\(under maintenance\\), but nothing may leave n2 for now"):
+        plan(cluster, Policy())
+    made = plan(cluster, Policy(), PlanOptions(best_effort=True)).plan
+    assert made.actions == ()
+
+
 def test_least_idle_power_when_every_node_states_its_power() -> None:
     hungry = Node(name="n1", capacity={"cpu": 8, "memory": FULL}, power=Power(idle=200, max=400))
     frugal = Node(name="n2", capacity={"cpu": 8, "memory": FULL}, power=Power(idle=90, max=200))

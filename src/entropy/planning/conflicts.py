@@ -38,20 +38,13 @@ def _amount(problem: Problem, r: int, value: int) -> str:
 def _stuck(problem: Problem) -> Iterator[Conflict]:
     """VMs that must leave a node and cannot."""
     runs = problem.runs_at_end() & (problem.state == State.RUNNING)
-    for v in positions(runs & problem.held):
+    for v in positions(runs & problem.held & ~problem.may_stay):
         n = int(problem.host[v])
-        if problem.domains[problem.domain_of[v], n] or (problem.untouchable[n] and not _forced_out(problem, int(v), n)):
-            continue
-        why = "it is not migratable" if not problem.migratable[v] else f"nothing may leave {problem.node_name(n)}"
-        if problem.migratable[v] and not problem.untouchable[n]:
-            why = "a rule roots it there"
+        why = f"nothing may leave {problem.node_name(n)} for now" if problem.untouchable[n] else "a rule roots it there"
+        if not problem.migratable[v]:
+            why = "it is not migratable"
         text = f"VM {problem.vm_name(v)} must leave {problem.node_name(n)} ({_reason_to_leave(problem, n)}), but {why}"
         yield Conflict(text=text, vms=(int(v),), nodes=(n,))
-
-
-def _forced_out(problem: Problem, v: int, n: int) -> bool:
-    node = problem.cluster.nodes[n]
-    return node.maintenance or not problem.power[n] or (not problem.domains[problem.path_of[v], n] and not problem.untouchable[n])
 
 
 def _reason_to_leave(problem: Problem, n: int) -> str:

@@ -14,6 +14,7 @@ from entropy.model.cluster import Cluster
 from entropy.model.errors import InfeasibleError, InputError, InvalidPlanError, NoPlanInTimeError
 from entropy.model.plan import Action, Plan
 from entropy.model.policy import Objective, Policy
+from entropy.placement import bounds
 from entropy.placement.placement import Placement
 from entropy.placement.portfolio import Budget, Search, place
 from entropy.planning.best_effort import leave_alone, relaxed
@@ -172,6 +173,12 @@ class _Round:
         if self.objective == "consolidate":
             nodes, power = (None, placement.nodes.bound / _WATT) if watts else (placement.nodes.bound, None)
         moved = placement.moved.bound + forced_transitions(problem)
+        if self.options.held:  # what only a cool-down forbids is no proof
+            free = compile_problem(self.cluster, self.policy, lenient=self.options.lenient)
+            leaving, _ = bounds.must_leave(free)
+            least = bounds.node_bound(free, cost)
+            nodes, power = (None if nodes is None else least), (None if power is None else least / _WATT)
+            moved = bounds.moved_bound(free, leaving) + forced_transitions(free)
         return Proof(nodes=nodes, power=power, moved=moved, duration=self._duration(problem, None))
 
     def _duration(self, problem: Problem, host: Indices | None) -> float:

@@ -65,6 +65,7 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
         domains=table,
         migratable=np.array([v.migratable for v in cluster.vms], dtype=np.bool_),
         held=np.zeros(len(cluster.vms), dtype=np.bool_),
+        may_stay=np.array([_may_stay(draft, v, int(host[v]), power) for v in range(len(cluster.vms))], dtype=np.bool_),
         online=online,
         power=power,
         untouchable=untouchable,
@@ -75,6 +76,11 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
     )
     problem.held[:] = _held(problem, draft, held)
     return problem
+
+
+def _may_stay(draft: Draft, v: int, n: int, power: Bools) -> bool:
+    allowed = n < 0 or (bool(power[n]) and not draft.cluster.nodes[n].maintenance)
+    return allowed and all(bool(mask[n]) for mask in draft.domains.get(v, ()))
 
 
 def _held(problem: Problem, draft: Draft, held: Collection[str]) -> Bools:

@@ -74,7 +74,8 @@ class Problem:
     path_of       int32[V]     row of ``domains`` that says where it may newly run at any instant (continuous rules)
     domains       bool[D, N]
     migratable    bool[V]      may be live-migrated, or suspended and resumed, on the way
-    held          bool[V]      must stay where it is for now (cool-down, untouchable node); its domain is its host
+    held          bool[V]      must stay where it is (not migratable, rooted, untouchable node, cool-down), whatever its domain
+    may_stay      bool[V]      no rule, maintenance or shutdown drives it off the node where it is
     online, power bool[N]      online now, and at the end
     untouchable   bool[N]      nothing enters, leaves or is switched
     offered       float64[N, R] each node's limit in the documents' units, unrounded: for messages
@@ -97,6 +98,7 @@ class Problem:
     domains: Bools
     migratable: Bools
     held: Bools
+    may_stay: Bools
     online: Bools
     power: Bools
     untouchable: Bools
