@@ -82,6 +82,10 @@ class _InterruptedError(Exception):
     """Ctrl-C, carried past the command-line library, which would turn it into something of its own."""
 
 
+class _ReaderGoneError(Exception):
+    """A broken pipe, carried past it likewise."""
+
+
 class _LazyGroup(TyperGroup):
     """A group whose help needs no command's module."""
 
@@ -98,6 +102,8 @@ class _LazyGroup(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as problem:
             raise _InterruptedError from problem
+        except BrokenPipeError as problem:
+            raise _ReaderGoneError from problem
 
 
 app = typer.Typer(
@@ -135,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _run(given or ["--help"])
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, _ReaderGoneError):
         _let_go_of_stdout()
         return 141  # as a program ended by SIGPIPE: `entropy plan ... | head` is no error worth a word
     return code
@@ -148,14 +154,14 @@ def _run(arguments: list[str]) -> int:
         result = typer.main.get_command(app).main(args=arguments, prog_name="entropy", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except EntropyError as problem:
-        _say(str(problem), _help_for(problem))
+        _say(str(problem), _help_for(problem, arguments))
         return problem.exit_code
     except _UsageError as problem:
-        return _usage(problem, arguments)
+        return _usage(problem)
     except (_InterruptedError, KeyboardInterrupt, typer.Abort):
         _say("interrupted; nothing that was under way is reported as done")
         return 130
-    except BrokenPipeError:
+    except (BrokenPipeError, _ReaderGoneError):
         raise
     except Exception as problem:
         if os.environ.get("ENTROPY_TRACEBACK"):
@@ -169,7 +175,7 @@ def _run(arguments: list[str]) -> int:
         return 70  # EX_SOFTWARE
 
 
-def _usage(problem: Any, arguments: Sequence[str]) -> int:
+def _usage(problem: Any) -> int:
     """What is wrong with the command line, and the command that tells what would be right."""
     text = str(problem.format_message())
     context = getattr(problem, "ctx", None)
@@ -178,14 +184,14 @@ def _usage(problem: Any, arguments: Sequence[str]) -> int:
     return 2
 
 
-def _help_for(problem: Exception) -> str:
+def _help_for(problem: Exception, arguments: Sequence[str]) -> str:
     """The command that helps, where one does."""
     from entropy.model.errors import InfeasibleError, InvalidPlanError, NoPlanInTimeError, StalePlanError
 
     match problem:
         case NoPlanInTimeError():
             return "a longer --time-limit may find one"
-        case InfeasibleError():
+        case InfeasibleError() if arguments[0] == "plan" and not {"--target", "--best-effort"} & set(arguments):
             return "`entropy plan --best-effort` mends what can be mended and lists the rest"
         case StalePlanError():
             return "`entropy observe` and `entropy plan` make a plan for the cluster as it is now"

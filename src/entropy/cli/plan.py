@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["OUTPUT_FORMATS", "plan"]
 
 OUTPUT_FORMATS = ("json", "yaml", "text", "dot", "svg")
+_TIME_LIMIT = 10.0
 _BY_EXTENSION = {"json": "json", "yaml": "yaml", "yml": "yaml", "txt": "text", "dot": "dot", "gv": "dot", "svg": "svg"}
 
 
@@ -28,7 +29,7 @@ def plan(
     target: Annotated[str | None, TARGET] = None,
     time_limit: Annotated[
         float, typer.Option("--time-limit", metavar="S", help="Seconds, from parsed documents to the printed plan.")
-    ] = 10.0,
+    ] = _TIME_LIMIT,
     work_limit: Annotated[
         int | None,
         typer.Option("--work-limit", metavar="N", help="Stop after this much work instead: the same plan on every machine."),
@@ -67,7 +68,7 @@ def plan(
     from entropy.planning.planner import PlanOptions
     from entropy.planning.planner import plan as compute
 
-    given = {"objective": objective, "work_limit": work_limit, "workers": workers, "seed": seed}
+    given: dict[str, str | int | None] = {"objective": objective, "work_limit": work_limit, "workers": workers, "seed": seed}
     # loading the solvers counts, as the limit is on what one waits for; but it never takes more than half of a short one
     left = max(time_limit - (time.monotonic() - parsed), time_limit / 2)
     phases = [""]
@@ -82,9 +83,23 @@ def plan(
     with progress(lambda seconds: _progress_line(inputs, seconds, time_limit, phases[-1]), time.monotonic):
         result = compute(inputs.cluster, inputs.policy, options, target=inputs.target)
     warn(result.warnings)
-    _write(_render(inputs, result, shape, output), output)
+    command = _command(cluster, given | {"policy": policy, "target": target, "input_format": input_format}, time_limit, best_effort)
+    _write(_render(inputs, result, shape, command, styled=output is None and colours()), output)
     if (shape != "text" or output is not None) and (output is not None or someone_reads_stderr()):
         typer.echo(result.sentence, err=True)
+
+
+def _command(cluster: str, options: dict[str, str | int | None], time_limit: float, best_effort: bool) -> str:
+    """What to type to have this plan executed."""
+    import shlex
+
+    words = ["entropy", "plan", cluster]
+    for name, value in options.items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    words += ["--time-limit", f"{time_limit:g}"] if time_limit != _TIME_LIMIT else []
+    words += ["--best-effort"] if best_effort else []
+    return f"{shlex.join([*words, '-o', 'plan.json'])} && entropy apply plan.json"
 
 
 def _progress_line(inputs: Inputs, seconds: float, time_limit: float, phase: str) -> str:
@@ -92,7 +107,7 @@ def _progress_line(inputs: Inputs, seconds: float, time_limit: float, phase: str
     return f"planning {size}, {seconds:.0f} s of at most {time_limit:g} s{': ' if phase else ''}{phase}"
 
 
-def _render(inputs: Inputs, result: Result, shape: str, output: str | None) -> bytes:
+def _render(inputs: Inputs, result: Result, shape: str, command: str, styled: bool) -> bytes:
     from entropy.formats import documents
 
     match shape:
@@ -115,8 +130,8 @@ def _render(inputs: Inputs, result: Result, shape: str, output: str | None) -> b
                 inputs.policy,
                 sentence=result.sentence,
                 reasons=result.reasons,
-                command="entropy apply PLAN, with PLAN written by this command and -o PLAN.json",
-                style=_styled if output is None and colours() else _unstyled,
+                command=command,
+                style=_styled if styled else _unstyled,
             ).encode()
 
 

@@ -247,6 +247,8 @@ def _explain(problem: ValidationError, body: Any, where: str) -> InputError:
     errors = problem.errors(include_url=False)
     first = errors[0]
     loc: tuple[str | int, ...] = first["loc"]
+    if first["type"].startswith("union_tag_"):
+        loc = (*loc, "type")
     message, accepted = _sentence(first)
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, InvalidValueError):

@@ -23,7 +23,7 @@ def read_bytes(path: str, most: int = MAX_BYTES) -> bytes:
         raw = sys.stdin.buffer.read(most + 1) if path == "-" else _read_file(path, most)
         if raw[:2] == b"\x1f\x8b":
             raw = _gunzip(raw, most)
-    except (OSError, EOFError, zlib.error) as problem:
+    except (OSError, EOFError, ValueError, zlib.error) as problem:  # ValueError: a name that no file can have
         reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
         raise InputError(f"cannot be read: {reason}", where=path) from problem
     if len(raw) > most:
@@ -64,8 +64,9 @@ def write_bytes(path: str, data: bytes) -> None:
         except BaseException:
             os.unlink(temporary)
             raise
-    except OSError as problem:
-        raise InputError(f"cannot be written: {problem.strerror or problem}", where=path) from problem
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        raise InputError(f"cannot be written: {reason}", where=path) from problem
 
 
 def _umask() -> int:

@@ -95,7 +95,8 @@ def summary_line(plan: Plan) -> str:
         return ""
     parts = []
     if (nodes := summary.nodes) is not None:
-        parts.append(f"nodes in use {nodes.before} -> {nodes.after}{_bound(nodes.after, nodes.lower_bound, str)}")
+        change = f"{nodes.before} -> {nodes.after}" if nodes.before != nodes.after else str(nodes.after)
+        parts.append(f"nodes in use {change}{_bound(nodes.after, nodes.lower_bound, str)}")
     for name, figure, shown in (
         ("soft violation", summary.soft_violation, three_digits),
         ("balance", summary.balance, lambda x: f"{three_digits(100 * x)} %"),
@@ -118,7 +119,7 @@ def _of(figure: Figure, shown: Callable[[float], str]) -> str:
 
 def _bound(value: float, bound: float | None, shown: Callable[[float], str]) -> str:
     if bound is None:
-        return " (no bound proven)"
+        return ""
     if value <= bound * (1 + 1e-9) + 1e-9:
         return " (proven the least)" if value > 0 else ""
     return f" (proven: at least {shown(bound)})"
