@@ -3,7 +3,7 @@
     with GangliaBed(tmp_path, gmetad=True) as bed:
         bed.node("n1", "127.0.1.1", memory_kb=8 << 20, cpus=4, vms="web-1 (db-1)")
         bed.vm("web-1", "127.0.2.1", memory_kb=1 << 20, cpus=2, user=12.5)
-        bed.wait_for("web-1")                     # until gmetad has polled it
+        bed.settle()                              # until all of it is served
         ...                                       # 127.0.0.1, bed.gmond_port and bed.gmetad_port serve the XML
 
 ``bed.conf`` is the file for ``gmetric -c`` (and for ``entropy-ganglia-agent --gmetric-conf``).  gmond is mute, so only what
@@ -82,6 +82,7 @@ class GangliaBed:
         self.address = ADDRESS
         self.gmond_port = self.gmetad_port = self.query_port = 0
         self._running: list[subprocess.Popen[bytes]] = []
+        self._marks = 0
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -155,9 +156,7 @@ class GangliaBed:
             self.push(name, ip, "cpu_speed", cpu_mhz, "uint32", units="MHz", slope="zero")
         self.push(name, ip, "container.vms", vms, slope="zero")
 
-    def vm(
-        self, name: str, ip: str, *, memory_kb: float, cpus: int = 1, user: float = 0.0, nice: float = 0.0, system: float = 0.0
-    ) -> None:
+    def vm(self, name: str, ip: str, *, memory_kb: float, cpus: int = 1, user: float = 0.0, nice: float = 0.0, system: float = 0.0) -> None:
         """The metrics of a VM, as a gmond inside would report them; ``user``, ``nice``, ``system`` in per cent of its CPUs."""
         self.heartbeat(name, ip)
         self.push(name, ip, "mem_total", memory_kb, "float", units="KB", slope="zero")
@@ -179,14 +178,19 @@ class GangliaBed:
         self._wait_until(lambda: text.encode() in self.xml(port), f"{text!r} in the XML of port {port}")
         return self.xml(port)
 
+    def settle(self) -> None:
+        """Waits until all that was pushed before is served, by gmetad too (which serves while it is still reading)."""
+        for _ in range(2 if self.with_gmetad else 1):
+            self._marks += 1
+            self.push("testbed-marker", "127.0.99.99", "testbed.mark", f"mark-{self._marks}-")
+            self.wait_for(f"mark-{self._marks}-")
+
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _spawn(self, program: str, *arguments: str) -> None:
         with (self.folder / f"{program}.log").open("wb") as log:
             self._running.append(
-                subprocess.Popen(
-                    [_program(program), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-                )
+                subprocess.Popen([_program(program), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
             )
 
     def _gmetric(self, *arguments: str) -> None:
