@@ -190,7 +190,7 @@ def _with_required(body: dict[str, Any], document: Document) -> dict[str, Any]:
 
 def _action(action: Action, tree: dict[str, Any]) -> dict[str, Any]:
     times = {"start": _round(action.start), "end": _round(action.end), "after": list(action.after)}
-    return {"id": action.id, "type": action.type} | tree | times
+    return {"id": action.id, "type": action.type} | {key: item for key, item in tree.items() if key not in times} | times
 
 
 def _round(seconds: float) -> float | int:

@@ -122,4 +122,4 @@ def _bound(value: float, bound: float | None, shown: Callable[[float], str]) -> 
         return ""
     if value <= bound * (1 + 1e-9) + 1e-9:
         return " (proven the least)" if value > 0 else ""
-    return f" (proven: at least {shown(bound)})"
+    return f" (proven: at least {shown(bound)})" if bound > 0 else ""
