@@ -275,6 +275,7 @@ def _explain(problem: ValidationError, where: str, written: Mapping[Path_, str],
     if isinstance(cause, InvalidValueError):
         loc = (*loc, *(str(step) for step in cause.path))
         message, accepted = str(cause), cause.accepted
+    loc = _native(loc) or loc
     variable = _variable(loc, environ)
     place = f"${variable}" if variable else where
     return InputError(message, where=place, path="" if variable else written.get(loc, ".".join(loc)), accepted=accepted)
