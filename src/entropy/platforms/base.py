@@ -76,6 +76,10 @@ class Driver(ABC):
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Built from the driver's own part of the configuration.  Raises ``InputError`` naming the key."""
 
+    def offers(self, operation: str) -> bool:
+        """Can this driver do that operation (``migrate``, ``run``, ..., ``shutdown``) at all?  By default: what its class defines."""
+        return getattr(type(self), operation) is not getattr(Driver, operation)
+
     @abstractmethod
     async def migrate(self, vm: str, source: Endpoint, target: Endpoint) -> None:
         """Move a running VM, live."""

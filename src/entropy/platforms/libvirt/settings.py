@@ -68,7 +68,7 @@ class LibvirtSettings(Options):
     unsafe: bool = False
     bandwidth: Annotated[int, Field(ge=1)] | None = None
     shutdown_grace: Annotated[float, Field(ge=0, le=86400)] = 60.0
-    abort_wait: Seconds = 10.0
+    abort_wait: Seconds = 8.0
     shared_save_directory: Path | None = None
     definitions: Path | None = None
 
