@@ -35,8 +35,8 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
         "$python" -m venv --clear "$venv"
     fi
     echo "Installing the pinned dependencies (a minute or two, once) ..."
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.lock
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check -r requirements.lock
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
     echo "$wanted" > "$stamp"
 fi
 
@@ -45,7 +45,7 @@ if pkg-config --exists libvirt 2>/dev/null; then
     wanted=$(cksum < requirements-libvirt.lock)
     if [ "$(cat "$venv/.libvirt" 2>/dev/null || true)" != "$wanted" ]; then
         echo "Installing the libvirt binding ..."
-        if "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements-libvirt.lock; then
+        if "$venv/bin/python" -m pip install -qq --disable-pip-version-check -r requirements-libvirt.lock; then
             echo "$wanted" > "$venv/.libvirt"
         else
             echo "entropy: the libvirt binding did not build; the tests that need it will be skipped (make test-deps installs what it needs)" >&2

@@ -12,7 +12,7 @@ with open("pyproject.toml", "rb") as stream:
     project = tomllib.load(stream)
 print(*project["build-system"]["requires"], *project["project"]["dependencies"], *project["dependency-groups"]["dev"], sep="\n")
 EOF
-"$clean/bin/python" -m pip install --quiet --disable-pip-version-check -r "$clean/wanted"
+"$clean/bin/python" -m pip install -qq --disable-pip-version-check -r "$clean/wanted"
 {
     echo "# Made by tools/lock.sh: what make demo and make test install."
     "$clean/bin/python" -m pip freeze --all --disable-pip-version-check | grep -v '^pip=='
