@@ -2,8 +2,10 @@
 
 The rules, in this order:
 
-1. The cluster is **not viable** (a node overloaded or in maintenance, a rule broken): the plan with the fewest MiB moved
-   that mends it (objective ``repair``).  VMs that moved lately stay where they are unless it cannot be mended otherwise.
+1. The cluster is **not viable** (a node overloaded or in maintenance, a rule broken), or a node is **strained** (most of the
+   cpu that is to be kept free is used up, ``control/relief.py``): the plan with the fewest MiB moved that mends it (objective
+   ``repair``), with that room given back where possible.  VMs that moved lately stay where they are unless it cannot be mended
+   otherwise.
 2. It is viable, or what is wrong cannot be mended, and **fewer nodes are possible** (objective ``consolidate``): the plan is
    worth it when ``freed nodes x horizon > sum over moves (duration x 2 nodes x move cost)``, both in node-seconds.
    Gains are looked for in the cautious view (``control/caution.py``) and never with VMs that moved lately, so that the
@@ -20,6 +22,7 @@ from typing import Literal, Protocol
 from entropy.control.caution import cautious
 from entropy.control.effective import effective
 from entropy.control.health import ailments, nodes_in_use
+from entropy.control.relief import relieving, strained
 from entropy.control.safety import Finding, Verifier, caused
 from entropy.control.settings import LoopSettings
 from entropy.formats.documents import digest
@@ -68,13 +71,15 @@ class Planner(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What was decided and why.  Amounts in MiB and seconds; ``gain`` and ``cost`` in node-seconds."""
+    """What was decided and why.  Amounts in MiB and seconds; ``gain`` and ``cost`` in node-seconds.  ``strained``: phrases for the
+    nodes that the plan relieves before they are overloaded."""
 
     kind: DecisionKind
     cause: Objective | None = None
     plan: Plan | None = None
     broken: tuple[str, ...] = ()
     unsatisfied: tuple[str, ...] = ()
+    strained: tuple[str, ...] = ()
     in_use: int = 0
     possible: int | None = None
     bound: int | None = None
@@ -106,6 +111,11 @@ def decide(view: View, settings: LoopSettings, plan: Planner, verify: Verifier) 
         cooling=len(view.held & running),
         kept_free=settings.kept_free,
     )
+    relieved = _relieve(view, base, settings, plan)
+    if relieved.act and not (violations and relieved.unsatisfied):
+        relieved = _checked(view, relieved, violations, verify)
+        if relieved.act:
+            return relieved
     if violations:
         mended = _repair(view, base, plan)
         if mended.act:
@@ -114,6 +124,20 @@ def decide(view: View, settings: LoopSettings, plan: Planner, verify: Verifier) 
     if objective == "repair" or base.kind != "idle":
         return base
     return _checked(view, _consolidate(view, base, settings, plan), violations, verify)
+
+
+def _relieve(view: View, base: Decision, settings: LoopSettings, plan: Planner) -> Decision:
+    """Strained nodes get their headroom back, and with it whatever else is wrong is mended; ``base`` where nothing comes of it."""
+    real = effective(view.cluster, view.policy)
+    nodes = strained(real, settings.kept_free)
+    if not nodes:
+        return base
+    careful = replace(view, cluster=relieving(real, view.peaks, settings.kept_free, nodes))
+    found = _repair(careful, replace(base, strained=tuple(nodes.values())), plan)
+    if not found.act or found.plan is None:
+        return base
+    made = replace(found.plan, cluster=digest(view.cluster))
+    return replace(found, plan=made, unsatisfied=found.unsatisfied if base.broken else ())
 
 
 def _repair(view: View, base: Decision, plan: Planner) -> Decision:

@@ -50,7 +50,8 @@ def _acting(decision: Decision, cluster: Cluster, number: int | None, dry_run: b
     if decision.cause == "repair":
         why = _wrong(decision)
         left = f" What cannot be mended: {_reason(decision.unsatisfied)}" if decision.unsatisfied else ""
-        text = f"{why}. {plan} mends {'what can be mended' if left else 'it'}: {what}{frees}.{left}"
+        does = "mends what can be mended" if left else "mends it" if decision.broken or not decision.strained else "relieves it"
+        text = f"{why}. {plan} {does}: {what}{frees}.{left}"
     else:
         worth = f"{count(len(decision.freed), 'node')} in use less are worth more than the moves"
         text = f"{plan}: {what}{frees}; {worth}.{_also(decision)}"
@@ -106,7 +107,8 @@ def _not_worth(decision: Decision) -> str:
 
 
 def _wrong(decision: Decision) -> str:
-    first, rest = decision.broken[0] if decision.broken else "The cluster is not viable", len(decision.broken) - 1
+    wrong = decision.broken or decision.strained or ("The cluster is not viable",)
+    first, rest = wrong[0], len(wrong) - 1
     return first.rstrip(".") + (f" ({rest} more like it)" if rest > 0 else "")
 
 
