@@ -41,6 +41,8 @@ class LibvirtDriver(Driver):
     def __init__(self, settings: LibvirtSettings) -> None:
         self._settings = settings
         self._nodes = Connections(settings)
+        if any("no_verify" in uri for uri in settings.uris):
+            _log.warning("a libvirt uri says no_verify: anybody who answers in a node's place is believed")
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:

@@ -72,6 +72,12 @@ class LibvirtSettings(Options):
     shared_save_directory: Path | None = None
     definitions: Path | None = None
 
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """Every URI that is set, unfilled."""
+        own = (uri for node in self.nodes.values() for uri in (node.uri, node.migrate_uri) if uri)
+        return (self.uri, self.migrate_uri, *own)
+
     def connect_to(self, node: Endpoint) -> str:
         """The URI by which the manager reaches ``node``."""
         return self._filled(self._node(node).uri or self.uri, node)
