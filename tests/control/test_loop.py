@@ -100,12 +100,71 @@ def test_whatever_fails_the_loop_observes_and_plans_again_until_it_is_done(kind:
         await it.world.quiet()
 
     faults = Faults(actions=(ActionFault(kind=kind, subject="a"), ActionFault(kind=kind, subject="a", attempt=2)))  # type: ignore[arg-type]
-    settings = EXACT.model_copy(update={"interval": 30.0})
+    settings = EXACT.model_copy(update={"interval": 30.0, "cool_down": 60.0})
     it = controlled(lambda: SimulatedCluster(cluster_of(SCATTERED), faults=faults), scenario, settings=settings)
-    assert {it.host(vm) for vm in "abcd"} == {"n3"}
+    assert len({it.host(vm) for vm in "abcd"}) == 1
     assert it.world.incidents == []
     assert it.notes.faults == []
     assert it.notes.sentences[-1].endswith("Nothing to do.")
+
+
+def test_a_vm_that_failed_to_move_is_left_alone_for_the_cool_down_and_others_are_moved_instead() -> None:
+    cluster = cluster_of({"a": "n1", "b": "n2"})  # either may join the other
+
+    async def scenario(it: Controlled) -> None:
+        await it.run(3)
+
+    for stubborn, other in ("ab", "ba"):
+        faults = Faults(actions=(ActionFault(kind="refused", subject=stubborn, attempt=None),))
+        it = controlled(lambda faults=faults: SimulatedCluster(cluster, faults=faults), scenario)  # type: ignore[misc]
+        assert it.end is not None
+        assert len(it.end.running_on) == 1
+        assert it.moves() == [other]
+
+
+def test_monitoring_that_never_answers_is_given_up() -> None:
+    async def scenario(it: Controlled) -> None:
+        it.adapter.observe = asyncio.Event().wait  # type: ignore[method-assign,assignment]
+        it.loop.patience = 45.0
+        await it.run(1)
+
+    it = controlled(lambda: SimulatedCluster(cluster_of(SCATTERED)), scenario)
+    assert it.notes.sentences[0].startswith("Monitoring cannot be used: monitoring does not answer within 45 s.")
+
+
+def test_a_plan_that_took_longer_than_the_interval_is_held_against_the_cluster_as_it_is_then() -> None:
+    async def scenario(it: Controlled) -> None:
+        async def slowly(work):  # type: ignore[no-untyped-def]
+            found = work()
+            await asyncio.sleep(60)
+            return found
+
+        async def meanwhile() -> None:
+            await asyncio.sleep(30)
+            it.world.begin("migrate", "a", "n1", "n2")
+
+        it.loop.think = slowly  # type: ignore[assignment]
+        other = asyncio.ensure_future(meanwhile())
+        await it.run(2)
+        await other
+
+    it = controlled(lambda: SimulatedCluster(cluster_of(SCATTERED)), scenario)
+    first, second = it.notes.rounds
+    assert first.sentence.startswith("The cluster changed while planning (")
+    assert "a is running on n2 now" in first.sentence
+    assert first.plan is None
+    assert second.started == first.started + 60
+    assert second.plan == 1
+    assert len({it.host(vm) for vm in "abcd"}) == 1
+
+
+def test_the_journal_holds_each_sentence_once_while_it_lasts() -> None:
+    async def scenario(it: Controlled) -> None:
+        await it.run(6)
+        assert [entry.sentence for entry in reversed(it.journal.recent_decisions(10))] == list(dict.fromkeys(it.notes.sentences))
+
+    it = controlled(lambda: SimulatedCluster(cluster_of(SCATTERED)), scenario)
+    assert len(it.notes.sentences) == 6
 
 
 def test_a_node_that_dies_while_it_is_filled_is_planned_around() -> None:
@@ -114,7 +173,7 @@ def test_a_node_that_dies_while_it_is_filled_is_planned_around() -> None:
         await it.world.quiet()
 
     faults = Faults(deaths=(NodeDeath(node="n3", at=1e6 + 5),))
-    settings = EXACT.model_copy(update={"interval": 30.0})
+    settings = EXACT.model_copy(update={"interval": 30.0, "cool_down": 60.0})
     it = controlled(lambda: SimulatedCluster(cluster_of(SCATTERED), faults=faults), scenario, settings=settings)
     assert it.host("a") == it.host("b") != "n3"
     assert it.host("c") is None

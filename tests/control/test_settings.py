@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,29 @@ def test_an_empty_file_means_every_default(tmp_path: Path) -> None:
     for name in ("entropy.toml", "entropy.yaml", "entropy.properties"):
         assert read(tmp_path, name, "").adapter_settings() == {}
     assert not read(tmp_path, "entropy.toml", "").loop.simplify.activate
+
+
+def test_comments_continued_lines_and_colons_are_read_as_java_does(tmp_path: Path) -> None:
+    text = "# a comment\n! another\n\ngmetad.host : a\\\n   b\n  gmetad.port\t8652\nloop.objective =\u0020repair\n"
+    found = read(tmp_path, "entropy.properties", text)
+    assert found.adapter_settings() == {"host": "ab", "port": 8652}
+    assert found.loop.objective == "repair"
+
+
+@pytest.mark.parametrize("name", ["entropy.properties", "entropy.toml"])
+def test_the_shipped_examples_are_read_and_what_they_comment_out_are_the_defaults(tmp_path: Path, name: str) -> None:
+    text = (resources.files("entropy.control.distribution") / name).read_text()
+    found = read(tmp_path, name, text)
+    assert found.adapter_settings() == {"host": "localhost", "port": 8651}
+    shown = re.sub(r"^#(?=[\w.]+ = |\[)", "", text, flags=re.MULTILINE)
+    assert shown.count("\n#") < text.count("\n#")
+    drivers = {"default", "ssh"}  # examples, not defaults
+    plain, full = found.model_dump(), read(tmp_path, name, shown).model_dump()
+    assert {key for key in full["drivers"] if full["drivers"][key]} <= drivers
+    for section in ("loop", "execution", "log"):
+        assert full[section].keys() == plain[section].keys()
+        changed = {key: value for key, value in full[section].items() if plain[section][key] not in (value, None)}
+        assert changed == {}
 
 
 def test_the_three_syntaxes_say_the_same(tmp_path: Path) -> None:

@@ -69,8 +69,9 @@ async def _check(settings: Settings) -> CheckReport:
     except EntropyError as problem:
         return CheckReport((*probes, Probe(question=f"monitoring ({settings.monitoring.adapter})", ok=False, detail=str(problem))))
     try:
-        probes += await adapter.probe()
-        cluster, answers = await _observed(adapter)
+        asked = await adapter.probe()
+        probes += asked
+        cluster, answers = await _observed(adapter, said=any(probe.ok is False for probe in asked))
         probes += answers
     finally:
         await adapter.close()
@@ -121,12 +122,17 @@ def _asked(question: str, ask: Callable[[], str], mend: str = "") -> Probe:
         return Probe(question=question, ok=False, detail=str(problem), mend=mend)
 
 
-async def _observed(adapter: ConfigurationAdapter) -> tuple[Cluster | None, list[Probe]]:
+async def _observed(adapter: ConfigurationAdapter, said: bool) -> tuple[Cluster | None, list[Probe]]:
     try:
         seen = await adapter.observe()
     except EntropyError as problem:
         return None, [
-            Probe(question="cluster observed", ok=False, detail=str(problem), mend="the drivers are asked once monitoring answers")
+            Probe(
+                question="cluster observed",
+                ok=False,
+                detail="" if said else str(problem),
+                mend="the drivers are asked once monitoring answers",
+            )
         ]
     cluster = seen.cluster
     found = bool(cluster.nodes)

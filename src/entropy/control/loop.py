@@ -21,8 +21,9 @@ from entropy.control.settings import LoopSettings
 from entropy.control.simplify import simplify
 from entropy.control.staleness import changes
 from entropy.control.waiting import Interrupted, Think, any_of, inline, unless
+from entropy.execution.report import ActionReport
 from entropy.model.cluster import Cluster
-from entropy.model.errors import EntropyError
+from entropy.model.errors import EntropyError, PlatformError
 from entropy.model.plan import Plan
 from entropy.model.policy import Policy
 from entropy.platforms.base import ConfigurationAdapter, Observation
@@ -34,10 +35,12 @@ Level = Literal["info", "warning", "error"]
 
 
 class Report(Protocol):
-    """What the executor says of a plan."""
+    """What the executor says of a plan (``ExecutionReport``)."""
 
     @property
     def ok(self) -> bool: ...
+    @property
+    def actions(self) -> tuple[ActionReport, ...]: ...
     def sentence(self) -> str: ...
 
 
@@ -117,15 +120,18 @@ class ControlLoop:
         watcher: Watcher,
         think: Think = inline,
         settle: Callable[[], Awaitable[tuple[str, ...]]] = _nothing,
+        patience: float = 120.0,
     ) -> None:
         self.adapter, self.executor, self.journal, self.policy = adapter, executor, journal, policy
         self.settings, self.plan, self.verify, self.watcher, self.think = settings, plan, verify, watcher, think
-        self.settle = settle
+        self.settle, self.patience = settle, patience
         self.wake = asyncio.Event()
         self._peaks = Peaks(settings.peak_window)
         self._failures = 0
         self._rounds = 0
         self._in_doubt = True  # what an earlier process may have left
+        self._tried: dict[str, float] = {}  # VM -> when an action on it last failed, in the journal's time
+        self._recorded = ""
 
     async def run(self, stopping: asyncio.Event, rounds: int | None = None) -> None:
         """Until ``stopping`` is set or so many ``rounds`` are done.  Running actions are waited for, none is started."""
@@ -187,7 +193,13 @@ class ControlLoop:
         return await self.settle()
 
     async def _observe(self) -> Observation:
-        seen = await self.adapter.observe()
+        try:
+            async with asyncio.timeout(self.patience) as limit:
+                seen = await self.adapter.observe()
+        except TimeoutError as problem:
+            if not limit.expired():
+                raise PlatformError(f"monitoring: {problem or 'timed out'}") from problem
+            raise PlatformError(f"monitoring does not answer within {sentence.seconds(self.patience)}") from problem
         self.journal.remember(seen.cluster)
         return seen
 
@@ -199,7 +211,8 @@ class ControlLoop:
         self._peaks.observe(cluster, asyncio.get_running_loop().time())
         peaks = {vm.name: self._peaks.of(vm.name) for vm in cluster.vms if vm.state == "running"}
         since = self.journal.now() - self.settings.cool_down
-        held = frozenset(vm for vm, moved in self.journal.last_moved().items() if moved > since)
+        self._tried = {vm: at for vm, at in self._tried.items() if at > since}
+        held = frozenset(vm for vm, moved in self.journal.last_moved().items() if moved > since) | self._tried.keys()
         return View(cluster=cluster, policy=policy, peaks=peaks, held=held), warnings
 
     async def _decide(self, view: View) -> Decision:
@@ -227,11 +240,14 @@ class ControlLoop:
         text = sentence.describe(decision, outcome.cluster, number)
         level: Level = "warning" if decision.broken else "info"
         self.journal.record_decision(text, acted=True)
+        self._recorded = text
         self.watcher.said(level, text)
         self.watcher.phase("executing", text, number)
         self._in_doubt = True
         report = await self.executor.execute(decision.plan, cluster, reason=text, stopping=stopping)
         self._in_doubt = not report.ok
+        failed = (entry.action.vm for entry in report.actions if entry.outcome in ("failed", "in_doubt"))
+        self._tried.update((vm, self.journal.now()) for vm in failed if vm is not None)
         self.watcher.said("info" if report.ok else "warning", f"Plan {number}: {report.sentence().rstrip('.')}.")
         self._failures = 0 if report.ok else self._failures + 1
         wait = self.settings.interval if report.ok else self._back_off()
@@ -257,6 +273,9 @@ class ControlLoop:
         return max(self.settings.interval, min(doubled, self.settings.back_off))
 
     def _say(self, outcome: Round) -> Round:
-        self.journal.record_decision(outcome.sentence, acted=False)
+        """Said every round; journalled when it is another sentence than before, or the journal would hold little else."""
+        if outcome.sentence != self._recorded:
+            self.journal.record_decision(outcome.sentence, acted=False)
+            self._recorded = outcome.sentence
         self.watcher.said(outcome.level, outcome.sentence)
         return outcome

@@ -99,12 +99,12 @@ def _properties(text: str, where: str) -> Any:
 
     tree: dict[str, str] = {}
     try:
-        for key, value, _source in javaproperties.parse(text):
-            if key is None:
+        for element in javaproperties.parse(text):
+            if not isinstance(element, javaproperties.KeyValue):  # a comment, white space
                 continue
-            if key in tree:
-                raise InputError("stands twice", where=where, path=key, accepted="each key once")
-            tree[key] = (value or "").strip()
+            if element.key in tree:
+                raise InputError("stands twice", where=where, path=element.key, accepted="each key once")
+            tree[element.key] = element.value.strip()
     except javaproperties.InvalidUEscapeError as problem:
         raise InputError(f"is no .properties file: {problem}", where=where) from problem
     return tree

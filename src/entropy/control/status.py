@@ -72,7 +72,7 @@ def read_status(settings: Settings) -> Status:
     if holder is None or holder.command == "entropy stop":
         left = _left(settings)
         facts = {key: facts[key] for key in ("decision", "round", "plan", "log", "config") if key in facts}
-        return Status(running=False, sentence=f"Entropy is not running.{left}", facts={**facts, "phase": "stopped"})
+        return Status(running=False, sentence=f"Entropy is not running.{left}", facts=facts)
     if facts.get("pid") != holder.pid:
         return Status(running=True, sentence=f"Entropy is starting (pid {holder.pid}).", facts={"pid": holder.pid, "phase": "starting"})
     sentence = str(facts.get("decision") or f"Entropy is {facts.get('phase', 'running')}.")
