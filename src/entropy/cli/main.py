@@ -162,7 +162,7 @@ def _run(arguments: list[str]) -> int:
     except _UsageError as problem:
         return _usage(problem)
     except (_InterruptedError, KeyboardInterrupt, typer.Abort):
-        _say("interrupted; nothing that was under way is reported as done")
+        _say("interrupted before it was done")
         return 130
     except (BrokenPipeError, _ReaderGoneError):
         raise

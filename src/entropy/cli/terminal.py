@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -50,7 +51,8 @@ def progress(sentence: Callable[[float], str], clock: Callable[[], float], after
         shown = False
         pause = after
         while not done.wait(pause):
-            sys.stderr.write(f"\r\x1b[K{sentence(clock() - start)}")
+            line = sentence(clock() - start)[: shutil.get_terminal_size().columns - 1]  # a line that wraps could not be wiped
+            sys.stderr.write(f"\r\x1b[K{line}")
             sys.stderr.flush()
             shown, pause = True, 0.5
         if shown:
