@@ -31,13 +31,21 @@ def test_split_then_joined_is_the_same(running: list[str], others: list[str]) ->
 def test_a_list_that_is_half_rewritten_is_doubtful_or_right(old: list[str], new: list[str], data: st.DataObject) -> None:
     """Every instant between two rounds: some metrics are of the old list, the others of the new one, in the agent's order."""
     before, after = split(old, 100), split(new, 100)
-    order = [part_name(k) for k in range(max(len(before), len(after)))] + [CHECK]
+    order = [CHECK, *(part_name(k) for k in range(max(len(before), len(after))))]
     values = {part_name(k): part for k, part in enumerate(before)} | {CHECK: check_value(before)}
     fresh = dict.fromkeys(order, "") | {part_name(k): part for k, part in enumerate(after)} | {CHECK: check_value(after)}
     sent = data.draw(st.integers(0, len(order)))
     values.update({name: fresh[name] for name in order[:sent]})
     found = join({name: Metric(value, 0, 60, 0) for name, value in values.items()})
     assert found.doubts or set(found.running) in ({*old}, {*new})
+
+
+@given(NAMES, st.data())
+def test_a_first_list_that_is_not_all_there_is_doubtful(names: list[str], data: st.DataObject) -> None:
+    """After a start of gmond the parts arrive one by one."""
+    parts = split(names, 100)
+    arrived = data.draw(st.integers(1, len(parts)))
+    assert bool(join(metrics(*parts[:arrived], check=check_value(parts))).doubts) == (arrived < len(parts))
 
 
 def test_pitfall_3_any_white_space_separates() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -190,6 +191,17 @@ def test_a_faked_xen(bed: GangliaBed, tmp_path: Path) -> None:
     assert [(vm.name, vm.demand) for vm in seen.cluster.vms] == [("web-1", {"cpu": 0.0, "memory": 1024.0})]
 
 
+def test_a_real_virsh(bed: GangliaBed, tmp_path: Path) -> None:
+    if shutil.which("virsh") is None:
+        pytest.skip("virsh missing: apt-get install libvirt-clients libvirt-daemon")
+    done = publish(bed, tmp_path, "--uri", "test:///default", "--spoof", "127.0.1.1:n1", "--reserve-memory", "0")
+    assert done.returncode == 0, done
+    node = observe(bed.gmond_port).cluster.nodes[0]
+    assert node.capacity == {"cpu": 16.0, "memory": 3072.0}
+    assert node.labels["hypervisor"].startswith("test-")
+    assert "it runs test" in node.untouchable
+
+
 def test_nothing_is_published_when_the_hypervisor_cannot_be_asked(bed: GangliaBed, tmp_path: Path) -> None:
     program(tmp_path, "xl", "import sys; sys.exit('xl: cannot open the hypervisor')")
     done = publish(bed, tmp_path, "--hypervisor", "xen", "--spoof", "127.0.1.1:n1")
@@ -205,7 +217,7 @@ def test_the_agent_runs_until_it_is_told_to_stop(bed: GangliaBed, tmp_path: Path
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     agent = subprocess.Popen([*command, "--spoof", "127.0.1.1:n1", "--guests"], env=environment, stderr=subprocess.PIPE, text=True)
     try:
-        bed.wait_for("container.vms.check")
+        bed.wait_for('"container.vms"')
         bed.wait_for("cpu_system")
     finally:
         agent.terminate()

@@ -106,6 +106,7 @@ def bomb() -> bytes:
         pytest.param(b'<!DOCTYPE x [<!ENTITY e "' + b"a" * (1 << 24), id="endless entity"),
         pytest.param(b"<GANGLIA_XML>" + b'<GRID NAME="">' * (1 << 20), id="deep"),
         pytest.param(b"<GANGLIA_XML><EXTRA_DATA>" + b"<A>" * (1 << 22), id="deep in what is passed over"),
+        pytest.param(b"<GANGLIA_XML><EXTRA_DATA>" + b'<METRIC A="">' * (1 << 20), id="deep in metrics that are passed over"),
         pytest.param(b'<GANGLIA_XML><HOST NAME="' + b"a" * (1 << 24), id="endless attribute"),
         pytest.param(b"<GANGLIA_XML><!--" + b"a" * (1 << 24), id="endless comment"),
         pytest.param(b"<GANGLIA_XML>" + b"a" * (1 << 24), id="endless text"),

@@ -74,7 +74,7 @@ class Agent:
                 self._publish(guest)
         metrics = list_metrics(guests, self._parts, self._warn_once)
         self.gmetric.send(metrics, self.spoof)
-        self._parts = max(1, sum(1 for metric in metrics[:-1] if metric.value))
+        self._parts = max(1, sum(1 for metric in metrics[1:] if metric.value))
         asleep = sum(guest.state == "sleeping" for guest in guests)
         return f"published {len(guests) - asleep} running and {asleep} sleeping VMs in {self._parts} part{'s' * (self._parts > 1)}"
 

@@ -74,14 +74,14 @@ def listed_name(name: str, warn: Callable[[str], None]) -> str:
 def list_metrics(guests: Iterable[Guest], before: int, warn: Callable[[str], None]) -> tuple[Published, ...]:
     """The list of guests as metrics; ``before`` is how many parts the last list had: what is left over of it is emptied.
 
-    The check is last: a reader that sees it sees all parts it speaks of.
+    The check is first: a reader that sees it and not yet all of its parts knows.
     """
     words = {(name := listed_name(g.name, warn)): f"({name})" if g.state == "sleeping" else name for g in sorted(guests, key=_order)}
     parts = split(words.values(), PART_BYTES)
     emptied = [""] * max(0, before - len(parts))
     return (
-        *(Published(part_name(k), part) for k, part in enumerate([*parts, *emptied])),
         Published(CHECK, check_value(parts)),
+        *(Published(part_name(k), part) for k, part in enumerate([*parts, *emptied])),
     )
 
 

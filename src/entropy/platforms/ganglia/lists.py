@@ -2,7 +2,8 @@
 
 gmond damages its whole XML when one string passes some 920 bytes after escaping, so a list goes on in ``container.vms.1``,
 ``container.vms.2``, ...  A list of several metrics can be caught half rewritten, or lose a packet.  The agent therefore
-publishes ``container.vms.check`` last (number of parts, CRC-32 of the names); a list without it is taken as it is.
+publishes ``container.vms.check`` first (number of parts, CRC-32 of the names): until the last part is there they disagree.  A
+list without a check is taken as it is.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Ganglia's XML as it streams in: hosts and the metrics that matter, nothing else is kept.
 
-The parser is expat itself, event by event, because a dump of 30,000 hosts is 300 MiB of which 2 % are of interest.  What
+The parser is expat itself, event by event, because a dump of 30,000 hosts is 300 MiB of which few are of interest.  What
 defusedxml forbids is forbidden here too: entity declarations (an entity bomb ends at its first line), external subsets
 and external entities.  Ganglia's own inline DTD is accepted.  Depth and length of a tag are limited, so memory is bounded.
 """
@@ -14,6 +14,7 @@ from typing import NamedTuple, NoReturn
 from xml.parsers import expat  # guarded as defusedxml does, see above
 
 from entropy.model.errors import PlatformError
+from entropy.platforms.ganglia.skim import Skimmer
 
 __all__ = ["Dump", "DumpParser", "Host", "Metric", "parse_dump"]
 
@@ -87,6 +88,7 @@ class DumpParser:
         self._host: Host | None = None
         self._metrics: dict[str, Metric] = {}
         self._fed = self._tags = self._idle = 0
+        self._skimmer = Skimmer(WANTED, OURS)
         self._extra = self._rooted = False
         self._parser = expat.ParserCreate()
         self._parser.specified_attributes = True  # or a long default of the DTD would be copied for each tag
@@ -100,22 +102,24 @@ class DumpParser:
     def feed(self, data: bytes) -> None:
         """The next piece, of any size; some tens of KiB keep the guards quick."""
         tags = self._tags
-        self._parse(data, final=False)
-        self._fed += len(data)
+        skimmed = self._skimmer.feed(data)
+        self._parse(skimmed, final=False)
+        self._fed += len(skimmed)
         # Skipped data and one endless tag give no events: nothing but the distance since the last one bounds them.
-        self._idle = 0 if self._tags != tags else self._idle + len(data)
+        self._idle = 0 if self._tags != tags else self._idle + len(skimmed)
         if max(self._idle, self._fed - self._parser.CurrentByteIndex) > MAX_PIECE:
             self._refuse(f"holds a single piece of more than {MAX_PIECE >> 10} KiB", "that is no Ganglia daemon, or a damaged one")
 
     def close(self) -> Dump:
         """Everything that was read."""
-        if not self._fed:
+        rest = self._skimmer.close()
+        if not self._fed and not rest:
             self._refuse(
                 "is empty",
                 "gmetad closes the connection at once when this machine is not among its trusted_hosts; gmond when its "
                 "tcp_accept_channel has an acl that denies it",
             )
-        self._parse(b"", final=True)
+        self._parse(rest, final=True)
         return self.dump
 
     # -- events -------------------------------------------------------------------------------------------------------
