@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from entropy.control.decision import Decision
-from entropy.model.cluster import Cluster
-from entropy.model.plan import Plan
+if TYPE_CHECKING:
+    from entropy.control.decision import Decision
+    from entropy.model.cluster import Cluster
+    from entropy.model.plan import Plan
 
 __all__ = ["amount_of_memory", "count", "describe", "executing", "listed", "seconds", "unreachable"]
 
@@ -53,7 +55,7 @@ def _acting(decision: Decision, cluster: Cluster, number: int | None, dry_run: b
         does = "mends what can be mended" if left else "mends it" if decision.broken or not decision.strained else "relieves it"
         text = f"{why}. {plan} {does}: {what}{frees}.{left}"
     else:
-        worth = f"{count(len(decision.freed), 'node')} in use less are worth more than the moves"
+        worth = f"freeing {count(len(decision.freed), 'node')} is worth more than the moves"
         text = f"{plan}: {what}{frees}; {worth}.{_also(decision)}"
     return f"{text} Nothing is executed." if dry_run else text
 
