@@ -8,6 +8,7 @@ import pytest
 
 from entropy.execution.executor import Executor
 from entropy.execution.journal import Journal
+from entropy.execution.progress import Progress
 from entropy.execution.report import ExecutionReport
 from entropy.execution.settings import ExecutionSettings
 from entropy.model.cluster import Cluster, Node
@@ -183,6 +184,38 @@ def test_a_node_dies_at_any_instant_of_a_migration(dead: str, at: float) -> None
     # At 11.5 it has moved and was seen on n3 at 11; before, it has not, and nobody says it has.
     assert ran.outcomes()["m1"] == ("done" if happened else "failed")
     assert ran.outcomes()["m2"] == ("skipped" if not happened else "failed" if dead == "n1" else "done")
+
+
+def test_another_attempt_is_made_only_from_the_state_the_action_starts_from() -> None:
+    ran = Ran(
+        TWO,
+        migrate("m1", "a", "n1", "n3"),
+        faults=Faults(deaths=(NodeDeath(node="n1", at=5),)),
+        settings=QUICK.model_copy(update={"retries": 5}),
+    )
+    assert ran.report.by_id["m1"].attempts == 1
+    assert ran.report.by_id["m1"].detail == "n1: n1 does not answer any more; a is not seen"
+
+
+class _Speechless(SimulatedDirectory):
+    """Its driver cannot tell whether it is busy."""
+
+    async def busy(self, vm: str, node_name: str, cluster: Cluster) -> bool | None:
+        return None
+
+
+@pytest.mark.parametrize("directory", [SimulatedDirectory, _Speechless])
+def test_a_connection_lost_early_in_a_long_migration_is_no_failure(directory: Callable[[SimulatedDriver], Any]) -> None:
+    """The driver says failure after 24 of 81 s, long before the confirmation would be over; the migration goes on."""
+    ran = Ran(
+        cluster_of({"a": "n1"}, memory=10_000, capacity=20_000, nodes=3),
+        Action(id="m1", type="migrate", vm="a", source="n1", target="n3", end=81.0),
+        faults=Faults(actions=(ActionFault(kind="false-failure", subject="a", share=0.3),)),
+        settings=QUICK.model_copy(update={"retries": 0}),
+        directory=directory,
+    )
+    assert ran.outcomes() == {"m1": "done"}
+    assert ran.report.by_id["m1"].ended == pytest.approx(81.0, abs=1.01)
 
 
 def test_the_destination_dies_between_the_end_and_the_look() -> None:
@@ -381,6 +414,39 @@ def test_stop_finishes_what_runs_and_starts_nothing() -> None:
     assert ran.report.sentence() == "1 of 3 done, 2 skipped: stopped"
     assert {e.detail for e in ran.report.of("skipped")} == {"stopped"}
     assert not ran.world.operations
+
+
+def test_stop_holds_at_once_also_for_what_was_seen_in_the_same_look() -> None:
+    """Two migrations end together and one look confirms both; the stop comes between the two confirmations."""
+    cluster = cluster_of({"a": "n1", "b": "n2", "c": "n1", "d": "n2"}, nodes=6)
+    plan = Plan(
+        actions=(
+            migrate("m1", "a", "n1", "n3"),
+            migrate("m2", "b", "n2", "n4"),
+            migrate("m3", "c", "n1", "n5", "m1"),
+            migrate("m4", "d", "n2", "n6", "m2"),
+        )
+    )
+
+    async def run() -> tuple[ExecutionReport, SimulatedCluster]:
+        world, stopping = SimulatedCluster(cluster), asyncio.Event()
+
+        def changed(progress: Progress, _number: int) -> None:
+            if len(progress.in_phase("done")) == 1:
+                stopping.set()
+
+        executor = Executor(
+            SimulatedAdapter(world), SimulatedDirectory(SimulatedDriver(world)), Journal("sqlite://"), QUICK, on_change=changed
+        )
+        return await executor.execute(plan, cluster, stopping=stopping), world
+
+    report, world = run_virtual(run())
+    # m3 followed from the confirmation of m1, before anybody asked to stop; m4 would have followed after.
+    assert [(e.vm, e.what) for e in world.trace] == [(vm, what) for what in ("begun", "done") for vm in ("a", "b")] + [
+        ("c", "begun"),
+        ("c", "done"),
+    ]
+    assert {e.action.id: e.outcome for e in report.actions} == {"m1": "done", "m2": "done", "m3": "done", "m4": "skipped"}
 
 
 def test_an_empty_plan_is_done_at_once() -> None:

@@ -111,6 +111,38 @@ def test_a_vm_is_remembered_as_it_was_last_seen(url: str) -> None:
     journal.close()
 
 
+def test_amounts_alone_are_written_once_a_minute_and_on_close(url: str) -> None:
+    def seen(cpu: float, node: str = "n1") -> Cluster:
+        nodes = tuple(Node(name=name, capacity={"cpu": 4.0}) for name in ("n1", "n2"))
+        return Cluster(nodes=nodes, vms=(VM(name="a", node=node, demand={"cpu": cpu}),))
+
+    def on_disk() -> tuple[float, str | None]:
+        other = Journal(url)
+        vm = other.last_known("a")
+        other.close()
+        assert vm is not None
+        return vm.demand["cpu"], vm.node
+
+    clock = Clock()
+    journal = Journal(url, clock)
+    journal.remember(seen(0.5))
+    clock.at += 10
+    journal.remember(seen(0.6))
+    assert journal.last_known("a") == seen(0.6).vms[0]
+    assert on_disk() == (0.5, "n1")
+    journal.remember(seen(0.7, "n2"))
+    assert on_disk() == (0.7, "n2")
+    clock.at += 59
+    journal.remember(seen(0.8, "n2"))
+    assert on_disk() == (0.7, "n2")
+    clock.at += 1
+    journal.remember(seen(0.9, "n2"))
+    assert on_disk() == (0.9, "n2")
+    journal.remember(seen(1.0, "n2"))
+    journal.close()
+    assert on_disk() == (1.0, "n2")
+
+
 def test_plan_numbers_are_never_given_twice(url: str) -> None:
     journal = Journal(url, Clock())
     assert [journal.open_plan(Plan()) for _ in range(3)] == [1, 2, 3]

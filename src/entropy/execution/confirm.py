@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from entropy.execution.progress import Looked
 from entropy.execution.settings import ExecutionSettings
@@ -20,7 +20,7 @@ from entropy.model.errors import EntropyError
 from entropy.model.plan import Action, Plan
 from entropy.platforms.base import ConfigurationAdapter
 
-__all__ = ["Directory", "Watch", "ask_busy", "observe", "reason_of"]
+__all__ = ["Directory", "NamesDrivers", "Watch", "ask_busy", "driver_id", "observe", "reason_of"]
 
 
 class Directory(Protocol):
@@ -35,6 +35,24 @@ class Directory(Protocol):
 
     async def busy(self, vm: str, node_name: str, cluster: Cluster) -> bool | None:
         """Is an operation on this VM under way at this node?  ``None``: nobody can tell."""
+
+
+@runtime_checkable
+class NamesDrivers(Protocol):
+    """A directory that can also say who would act, for the journal."""
+
+    def for_action(self, action: Action, cluster: Cluster) -> tuple[object, str]:
+        """The driver that performs ``action``, and its id.  Raises ``EntropyError`` when none fits."""
+
+
+def driver_id(directory: Directory, action: Action, cluster: Cluster) -> str:
+    """The id of the driver that would perform ``action``; empty when nobody can say."""
+    if not isinstance(directory, NamesDrivers):
+        return ""
+    try:
+        return directory.for_action(action, cluster)[1]
+    except EntropyError:  # ``perform`` says it better
+        return ""
 
 
 def reason_of(problem: BaseException) -> str:

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from entropy.execution.confirm import Directory, Watch, reason_of
+from entropy.execution.confirm import Directory, Watch, driver_id, reason_of
 from entropy.execution.journal import Journal
 from entropy.execution.progress import Begin, Event, Instruction, Progress, Returned, Settle, Start, StopRequested, Unstartable
 from entropy.execution.report import ActionReport, ExecutionReport, Outcome
@@ -126,7 +126,7 @@ class _Execution:
         if start.attempt > 1:
             _log.info("%s: attempt %d", action.describe(), start.attempt)
         try:
-            self._journal.intend(self._number, start.id, start.attempt)
+            self._journal.intend(self._number, start.id, start.attempt, driver_id(self._directory, action, self._cluster))
         except PlatformError as problem:
             self._warnings.append(str(problem))
             now = self._loop.time()

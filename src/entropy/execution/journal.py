@@ -21,12 +21,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from entropy.execution.database import open_database, shown, transaction
 from entropy.execution.tables import actions, decisions, plans, vms
@@ -37,6 +38,7 @@ from entropy.model.plan import Action, Plan
 
 __all__ = ["Decision", "Journal", "PendingAction", "PlanProgress", "Settled", "wall_clock"]
 
+_AMOUNTS_EVERY = 60.0  # seconds
 Settled = Literal["done", "failed", "skipped", "in_doubt"]
 
 
@@ -110,6 +112,8 @@ class Journal:
         self._engine = open_database(url)
         self._clock = clock
         self._remembered: dict[str, VM] | None = None
+        self._unwritten: set[str] = set()
+        self._written = float("-inf")
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -117,6 +121,9 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the database."""
+        if self._unwritten:
+            with suppress(PlatformError):  # what was last known is a convenience; its loss is no reason not to stop
+                self._write_known()
         self._engine.dispose()
 
     # ---------------------------------------------------------------- plans and actions
@@ -239,19 +246,19 @@ class Journal:
             return {vm: at for vm, at in connection.execute(wanted).all() if at is not None}
 
     def remember(self, cluster: Cluster) -> None:
-        """Keep every VM of ``cluster`` as last known; VMs that it lacks stay as they were.  Only differences are written."""
-        known = self._known()
-        changed = [vm for vm in cluster.vms if known.get(vm.name) != vm]
-        if not changed:
-            return
-        now = self.now()
-        rows = [{"name": vm.name, "state": vm.state, "node": vm.node, "document": _vm_text(vm), "at": now} for vm in changed]
-        old = [row["name"] for row in rows if row["name"] in known]
-        with transaction(self._engine) as connection:
-            for k in range(0, len(old), 500):
-                connection.execute(vms.delete().where(vms.c.name.in_(old[k : k + 500])))
-            connection.execute(insert(vms), rows)
-        known.update((vm.name, vm) for vm in changed)
+        """Keep every VM of ``cluster`` as last known; VMs that it lacks stay as they were.
+
+        Only differences are written; those of amounts alone, which change with every look, once a minute and on ``close``.
+        """
+        known, moved = self._known(), False
+        for vm in cluster.vms:
+            before = known.get(vm.name)
+            if before != vm:
+                moved = moved or before is None or (before.state, before.node) != (vm.state, vm.node)
+                known[vm.name] = vm
+                self._unwritten.add(vm.name)
+        if self._unwritten and (moved or self.now() >= self._written + _AMOUNTS_EVERY):
+            self._write_known()
 
     def last_known(self, name: str) -> VM | None:
         """The VM as it was last observed, ``None`` if it never was."""
@@ -266,6 +273,22 @@ class Journal:
             found = {row.name: _vm_from(row.document) for row in rows}
             self._remembered = {name: vm for name, vm in found.items() if vm is not None}
         return self._remembered
+
+    def _write_known(self) -> None:
+        known, now = self._known(), self.now()
+        rows = [
+            {"of": name, "name": name, "state": vm.state, "node": vm.node, "document": _vm_text(vm), "at": now}
+            for name, vm in ((name, known[name]) for name in sorted(self._unwritten))
+        ]
+        with transaction(self._engine) as connection:
+            there = set(connection.execute(select(vms.c.name)).scalars())
+            if old := [row for row in rows if row["of"] in there]:
+                values: dict[str, Any] = {name: bindparam(name) for name in ("state", "node", "document", "at")}
+                connection.execute(update(vms).where(vms.c.name == bindparam("of")).values(values), old)
+            if new := [row for row in rows if row["of"] not in there]:
+                connection.execute(insert(vms), new)
+        self._unwritten.clear()
+        self._written = now
 
     def _plan_row(self, number: int) -> Row[tuple[object, ...]]:
         with transaction(self._engine) as connection:

@@ -116,6 +116,7 @@ class _Track:
 
     action: Action
     limit: float
+    nodes: tuple[str, ...]
     phase: Phase = "waiting"
     attempt: int = 0
     missing: int = 0  # how many of its ``after`` are not done
@@ -142,6 +143,7 @@ class Progress:
     _ready: list[str] = field(default_factory=list)  # waiting, nothing missing; in the order of the forecast
     _order: dict[str, tuple[float, int]] = field(default_factory=dict)
     _open: int = 0  # actions without an outcome
+    _confirming: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     _load: dict[str, int] = field(default_factory=dict)  # actions that hold a place on a node
     _places: set[str] = field(default_factory=set)  # ids that hold a place
 
@@ -151,7 +153,7 @@ class Progress:
         for action in self.plan.actions:
             wanted = set(action.after)
             self._order[action.id] = (action.start, rank[action.id])
-            self._tracks[action.id] = _Track(action, self.settings.limit(action), missing=len(wanted))
+            self._tracks[action.id] = _Track(action, self.settings.limit(action), action.nodes, missing=len(wanted))
             for other in sorted(wanted):
                 self._users.setdefault(other, []).append(action.id)
 
@@ -165,7 +167,7 @@ class Progress:
     @property
     def confirming(self) -> tuple[str, ...]:
         """The actions that wait to be seen in the cluster."""
-        return self.in_phase("confirming")
+        return tuple(self._confirming)
 
     def in_phase(self, *phases: Phase) -> tuple[str, ...]:
         """Ids of the actions in these phases, in the plan's order."""
@@ -216,7 +218,8 @@ class Progress:
     def _returned(self, event: Returned, track: _Track) -> None:
         if track.phase != "running":
             return
-        track.phase, track.busy = "confirming", False
+        self._move(track, "confirming")
+        track.busy = False
         track.returned = track.quiet = event.at
         track.error, track.given_up = event.error, event.given_up
         if not event.given_up:  # an operation that was given up may well go on, so it keeps its place
@@ -245,7 +248,7 @@ class Progress:
         track.busy = bool(event.busy)
         if failed and self._may_try_again(event, track):
             self._leave(track)
-            track.phase = "waiting"
+            self._move(track, "waiting")
             self._line_up(track.action.id)
             return []
         if failed and event.busy is None and at < track.tried + track.limit:
@@ -284,7 +287,8 @@ class Progress:
 
     def _close(self, track: _Track, outcome: Outcome, detail: str, at: float) -> list[Instruction]:
         self._leave(track)
-        track.phase, track.detail, track.ended = outcome, detail, at
+        self._move(track, outcome)
+        track.detail, track.ended = detail, at
         self._open -= 1
         id_ = track.action.id
         out: list[Instruction] = [Settle(id_, outcome, detail)]
@@ -306,13 +310,20 @@ class Progress:
         self._ready = []
         for track in self._tracks.values():
             if track.phase == "waiting" and track.attempt:
-                track.phase = "confirming"  # it failed, and no other attempt is made; its outcome is still to be seen
+                self._move(track, "confirming")  # it failed, and no other attempt is made; its outcome is still to be seen
             elif track.phase == "waiting":
                 track.phase = "skipped"  # itself, not its dependants: they are told the same reason
                 track.detail, track.ended = reason, at
                 self._open -= 1
                 out.append(Settle(track.action.id, "skipped", reason))
         return out
+
+    def _move(self, track: _Track, phase: Phase) -> None:
+        track.phase = phase
+        if phase == "confirming":
+            self._confirming[track.action.id] = None
+        else:
+            self._confirming.pop(track.action.id, None)
 
     def _line_up(self, id_: str) -> None:
         insort(self._ready, id_, key=self._order.__getitem__)
@@ -340,18 +351,18 @@ class Progress:
 
     def _enter(self, track: _Track) -> bool:
         """Take a place on every node, if there is one left."""
-        per_node, nodes = self.settings.max_parallel_per_node, track.action.nodes
-        if len(self._places) >= self.settings.max_parallel or any(self._load.get(n, 0) >= per_node for n in nodes):
+        per_node = self.settings.max_parallel_per_node
+        if len(self._places) >= self.settings.max_parallel or any(self._load.get(n, 0) >= per_node for n in track.nodes):
             return False
         self._places.add(track.action.id)
-        for node in nodes:
+        for node in track.nodes:
             self._load[node] = self._load.get(node, 0) + 1
         return True
 
     def _leave(self, track: _Track) -> None:
         if track.action.id in self._places:
             self._places.discard(track.action.id)
-            for node in track.action.nodes:
+            for node in track.nodes:
                 self._load[node] -= 1
 
     # ---------------------------------------------------------------- invariants
@@ -377,6 +388,7 @@ class Progress:
         assert len(self._places) <= self.settings.max_parallel
         for node in set(held):
             assert held.count(node) == self._load[node] <= self.settings.max_parallel_per_node
+        assert set(self._confirming) == set(self.in_phase("confirming"))
         assert self._open == sum(t.phase in ("waiting", "running", "confirming") for t in tracks.values())
         if self._begun() and not self.finished:
             assert self.in_phase("running", "confirming"), "something is left and nothing is under way"
