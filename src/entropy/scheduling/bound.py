@@ -1,55 +1,166 @@
-"""A proven lower bound on how long a plan takes."""
+"""A proven lower bound on how long a plan takes, in its own forecast."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from itertools import accumulate
 
 import numpy as np
 
-from entropy.problem.problem import Indices, Problem, State
+from entropy.problem.problem import Indices, Integers, Problem, State
 from entropy.scheduling.durations import DurationModel
 
 __all__ = ["duration_bound"]
 
+_NEVER = float("inf")
+
 
 def duration_bound(problem: Problem, must_act: Iterable[int], host: Indices | None, durations: DurationModel) -> float:
-    """Seconds that every plan takes in which each VM of ``must_act`` acts, and nodes are switched as asked.
+    """Seconds that every plan takes in which each VM of ``must_act`` acts at least once, and nodes are switched as asked.
 
-    A VM's own actions follow one another, so the longest of these chains is a bound, whatever the order; a detour only lengthens it.
-    With ``host`` (where each VM ends) chains that depend on it count in full; without, only what every placement needs does.
+    Valid for plans that bring every VM to its goal: with ``host``, to exactly these hosts; without it, to any hosts.  A VM of
+    ``must_act`` that runs before and after is taken to change its node.  Detours are allowed for: they only make a VM's own
+    chain longer.  What is counted: the longest of
+
+    * a VM's shortest chain of actions, after the startup of the node that it needs;
+    * with ``host``, the wait until enough VMs can have left the destination (each as early as it could leave at all), then the
+      arriving action;
+    * the last running VM's shortest way off a node that is to be shut down, then the shutdown.
+
+    Sums are rounded as forecasts are, so that a plan as short as the bound compares equal.
     """
-    nodes = problem.cluster.nodes
-    switches = [
-        durations.seconds("startup" if problem.power[n] else "shutdown", None, nodes[n])
-        for n in np.flatnonzero(problem.online != problem.power)
-    ]
-    return max([0.0, *switches, *(_chain(problem, int(v), host, durations) for v in must_act)])
+    return _Bound(problem, host, durations).longest(must_act)
 
 
-def _chain(problem: Problem, v: int, host: Indices | None, durations: DurationModel) -> float:
-    """Shortest sequence of actions that takes VM ``v`` from its state to its goal."""
-    vm, now, goal = problem.cluster.vms[v], State(int(problem.state[v])), State(int(problem.goal[v]))
-    elsewhere = host is not None and problem.host[v] >= 0 and host[v] >= 0 and host[v] != problem.host[v]
+class _Bound:
+    def __init__(self, problem: Problem, host: Indices | None, durations: DurationModel) -> None:
+        self.problem, self.host, self.durations = problem, host, durations
+        self.room_at = cache(self._room_at)
+        self.earliest_leave = cache(self._earliest_leave)
+        self._fixed: dict[tuple[str, bool], bool] = {}
+        self._on: dict[int, list[int]] = {}
+        for v in np.flatnonzero(problem.state == State.RUNNING).tolist():
+            self._on.setdefault(int(problem.host[v]), []).append(v)
 
-    def least(kind: str, remote: bool = False) -> float:
-        if durations.depends_on_node(kind, remote):
-            return min(durations.seconds(kind, vm, node, remote) for node in problem.cluster.nodes)
-        return durations.seconds(kind, vm, problem.cluster.nodes[0], remote)
+    def longest(self, must_act: Iterable[int]) -> float:
+        problem, nodes = self.problem, self.problem.cluster.nodes
+        found = 0.0
+        leaving: dict[int, float] = {}
+        runs = problem.state == State.RUNNING
+        for v in np.flatnonzero(runs & (problem.online & ~problem.power)[np.maximum(problem.host, 0)]).tolist():
+            n = int(problem.host[v])
+            leave = self.earliest_leave(v)
+            if leave != _NEVER:
+                leaving[n] = max(leaving.get(n, 0.0), leave)
+        for n in np.flatnonzero(problem.online != problem.power).tolist():
+            if problem.power[n]:
+                found = max(found, self._startup(n))
+            else:
+                found = max(found, _sum(leaving.get(n, 0.0), self.durations.seconds("shutdown", None, nodes[n])))
+        for v in must_act:
+            found = max(found, self._vm(int(v)))
+        return found
 
-    match now, goal:
-        case State.RUNNING, State.RUNNING:
-            move = least("migrate")
-            return min(move, least("suspend") + least("resume", remote=True)) if problem.allow_suspend else move
-        case State.RUNNING, State.SLEEPING:
-            return least("suspend") + (least("migrate") if elsewhere else 0.0)
-        case State.SLEEPING, State.RUNNING:
-            return least("resume", remote=True) if elsewhere else min(least("resume"), least("resume", remote=True))
-        case State.SLEEPING, State.SLEEPING:
-            return least("resume", remote=True) + least("suspend") if elsewhere else 0.0
-        case State.READY, State.RUNNING:
-            return least("run")
-        case State.READY, State.SLEEPING:
-            return least("run") + least("suspend")
-        case _, State.READY:
-            return 0.0 if now == State.READY else least("stop")
-    return 0.0
+    def _vm(self, v: int) -> float:
+        problem = self.problem
+        now, goal = State(int(problem.state[v])), State(int(problem.goal[v]))
+        here = int(problem.host[v])
+        there = int(self.host[v]) if self.host is not None else -1
+        image = self._startup(here) if now == State.SLEEPING and here >= 0 else 0.0
+        moved = there >= 0 and there != here
+        resume = self._resume(v, there, remote=moved if there >= 0 else None)
+        if goal == State.READY:
+            return 0.0 if now == State.READY else _sum(image, self._least("stop", v, here))
+        if goal == State.RUNNING:
+            match now:
+                case State.READY:
+                    return self._arrive(v, there, 0.0, self._least("run", v, there))
+                case State.SLEEPING:
+                    return self._arrive(v, there, image, resume)
+                case _:
+                    live = self._arrive(v, there, 0.0, self._least("migrate", v, there))
+                    if not problem.allow_suspend:
+                        return live
+                    return min(live, self._arrive(v, there, self._least("suspend", v, -1), self._resume(v, there, remote=None)))
+        last = self._least("suspend", v, there)
+        if now == State.READY:
+            return _sum(self._arrive(v, there, 0.0, self._least("run", v, there)), last)
+        if now == State.SLEEPING:
+            return _sum(self._arrive(v, there, image, resume), last) if moved else 0.0
+        if not moved:
+            return last if there >= 0 else self._least("suspend", v, -1)
+        live = self._arrive(v, there, 0.0, self._least("migrate", v, there))
+        again = self._arrive(v, there, self._least("suspend", v, -1), self._resume(v, there, remote=None))
+        return _sum(min(live, again), last)
+
+    def _arrive(self, v: int, there: int, before: float, last: float) -> float:
+        """The end of the action, ``last`` seconds long, that brings ``v`` to ``there``, not before ``before``."""
+        if there < 0:
+            return _sum(before, last)
+        return _sum(max(before, self._startup(there), self._room_for(v, there)), last)
+
+    def _room_for(self, v: int, n: int) -> float:
+        """The earliest instant at which ``n`` can have room for ``v``; 0 if that is not known."""
+        problem = self.problem
+        if problem.state[v] == State.RUNNING and problem.host[v] == n:
+            return 0.0
+        demand = problem.demand[v]
+        for instant, free in self.room_at(n):
+            if ((free >= demand) | (demand == 0)).all():
+                return instant
+        return 0.0
+
+    def _room_at(self, n: int) -> list[tuple[float, Integers]]:
+        """(instant, most room that node n can have from then on), by instant; a VM there counts the smaller of its two amounts."""
+        problem = self.problem
+        on = self._on.get(n, [])
+        amounts = {u: np.minimum(problem.demand[u], problem.consumption[u]) for u in on}
+        free = problem.capacity[n] - sum(amounts.values(), np.zeros_like(problem.capacity[n]))
+        steps = [(0.0, free)]
+        for instant, u in sorted((self.earliest_leave(u), u) for u in on):
+            if instant == _NEVER:
+                break
+            free = free + amounts[u]
+            steps.append((instant, free))
+        return steps
+
+    def _earliest_leave(self, v: int) -> float:
+        """The earliest end of an action that takes the running VM ``v`` off its node; never, if none may."""
+        problem = self.problem
+        here, goal = int(problem.host[v]), State(int(problem.goal[v]))
+        if goal == State.READY:
+            return self._least("stop", v, here)
+        ways = [_NEVER]
+        if goal == State.SLEEPING:
+            ways.append(self._least("suspend", v, here))
+        if problem.migratable[v]:  # also one that is held: a hold is this round's, the bound is of every plan
+            ways.append(self._least("migrate", v, -1))
+            if problem.allow_suspend:
+                ways.append(self._least("suspend", v, here))
+        return min(ways)
+
+    def _startup(self, n: int) -> float:
+        if self.problem.online[n] or not self.problem.power[n]:
+            return 0.0
+        return _sum(0.0, self.durations.seconds("startup", None, self.problem.cluster.nodes[n]))
+
+    def _resume(self, v: int, there: int, *, remote: bool | None) -> float:
+        kinds = (False, True) if remote is None else (remote,)
+        return min(self._least("resume", v, there, kind) for kind in kinds)
+
+    def _least(self, kind: str, v: int, n: int, remote: bool = False) -> float:
+        """Seconds of the action on node n, or (-1) on whichever node is quickest."""
+        vm, nodes = self.problem.cluster.vms[v], self.problem.cluster.nodes
+        if (kind, remote) not in self._fixed:
+            self._fixed[kind, remote] = not self.durations.depends_on_node(kind, remote)
+        if n >= 0:
+            return self.durations.seconds(kind, vm, nodes[n], remote)
+        if self._fixed[kind, remote]:
+            return self.durations.seconds(kind, vm, nodes[0] if nodes else None, remote)
+        return min(self.durations.seconds(kind, vm, node, remote) for node in nodes)
+
+
+def _sum(*seconds: float) -> float:
+    """The end of actions one after another, rounded as the forecast is."""
+    return list(accumulate(seconds, lambda end, more: round(end + more, 6), initial=0.0))[-1]

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from checked import assert_safe
 
+from checked import assert_safe
 from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.plan import Action, Plan
 from entropy.model.policy import Policy
@@ -116,7 +116,8 @@ def assert_forecast(actions: Sequence[Action]) -> None:
 def replayed_loads(case: Case, actions: Sequence[Action], lengths: Mapping[str, float]) -> None:
     """Carry the actions out with other durations, obeying only ``after``; fails when a node is overdrawn.
 
-    Deliberately naive: the load of every node is summed anew from every VM's whereabouts after each event.
+    ``lengths``: action id -> its real duration, above 0.  Deliberately naive: the load of every node is summed anew from every
+    VM's whereabouts after each event.
     """
     problem, resources = case.problem, range(len(case.problem.resources))
     index = {n.name: k for k, n in enumerate(case.cluster.nodes)}
@@ -131,31 +132,25 @@ def replayed_loads(case: Case, actions: Sequence[Action], lengths: Mapping[str, 
         (v.name, index[v.node], v.name in leaves): None for v in case.cluster.vms if v.state == "running" and v.node is not None
     }
 
-    def loads() -> list[list[int]]:
-        table = [[0] * len(problem.resources) for _ in case.cluster.nodes]
+    def above() -> set[tuple[int, int]]:
+        table = [[0] * len(resources) for _ in case.cluster.nodes]
         for name, n, observed in on:
             row = (problem.consumption if observed else problem.demand)[number[name]]
             for r in resources:
                 table[n][r] += int(row[r])
-        return table
+        return {(n, r) for n, row in enumerate(table) for r in resources if row[r] > problem.capacity[n, r]}
 
-    above = {(n, r) for n, row in enumerate(loads()) for r in resources if row[r] > problem.capacity[n, r]}
-    events = sorted([(t, 0, i) for i, t in end.items()] + [(t, 1, i) for i, t in start.items()])
     by_id = {a.id: a for a in actions}
-    while events:
-        possible = [e for e in events if e[1] == 1 or (end[e[2]], 0, e[2]) == e and (start[e[2]], 1, e[2]) not in events]
-        event = next(e for e in possible if all((end[b], 0, b) not in events for b in by_id[e[2]].after))
-        events.remove(event)
-        a = by_id[event[2]]
-        assert a.vm is not None or a.enters is None
-        if event[1] == 1 and a.enters is not None and a.vm is not None:
+    before = above()
+    for _, starts, name in sorted([(t, 0, i) for i, t in end.items()] + [(t, 1, i) for i, t in start.items()]):
+        a = by_id[name]
+        if a.vm is not None and starts and a.enters is not None:
             on[a.vm, index[a.enters], False] = None
-        elif event[1] == 0 and a.leaves is not None and a.vm is not None:
-            mine = [key for key in on if key[0] == a.vm and key[1] == index[a.leaves]]
-            for key in mine[:1]:
+        elif a.vm is not None and not starts and a.leaves is not None:
+            for key in [key for key in on if key[:2] == (a.vm, index[a.leaves])]:  # none: a stop that discards an image
                 del on[key]
-        now = {(n, r) for n, row in enumerate(loads()) for r in resources if row[r] > problem.capacity[n, r]}
-        assert now <= above, f"{a.id} overloads {now - above} at {event[0]}"
-        if event[1] == 1 and a.enters is not None:
-            assert index[a.enters] not in {n for n, _ in now}, f"{a.id} enters {a.enters}, which is above"
-        above = now
+        now = above()
+        assert now <= before, f"{name} overloads {now - before}"
+        if starts and a.enters is not None:
+            assert index[a.enters] not in {n for n, _ in now}, f"{name} enters {a.enters}, which is above"
+        before = now

@@ -1,0 +1,181 @@
+"""Properties of plans on generated clusters, with an independent brute force on tiny ones."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import combinations
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from entropy.model.plan import Action
+from entropy.model.rules import Spread
+from entropy.scheduling.bound import duration_bound
+from entropy.scheduling.durations import DurationModel
+from entropy.scheduling.schedule import Unorderable
+from scheduling_problems import Case, case, replayed_loads
+
+Where = tuple[str, int, bool]
+"""(state, node, still where it was observed)."""
+
+
+@st.composite
+def cases(draw: st.DrawFn, nodes: int, vms: int, *, states: bool = True, consumption: bool = True) -> Case:
+    """A viable cluster, and a viable destination: both are drawn, then capacities are what both need, plus little."""
+    names = [f"n{k}" for k in range(draw(st.integers(2, nodes)))]
+    count = draw(st.integers(1, vms))
+    sizes = [draw(st.integers(1, 4)) for _ in range(count)]
+    now = [draw(st.sampled_from(["running"] * 6 + ["sleeping", "ready"])) if states else "running" for _ in sizes]
+    movable = [draw(st.integers(0, 7)) > 0 for _ in sizes]
+    table: dict[str, dict[str, object]] = {}
+    to: dict[str, str] = {}
+    asked: dict[str, str] = {}
+    before, after = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    for k, (size, state) in enumerate(zip(sizes, now, strict=True)):
+        fields: dict[str, object] = {"state": state, "demand": {"memory": float(size)}, "migratable": movable[k]}
+        here, there = draw(st.sampled_from(names)), draw(st.sampled_from(names))
+        goal = draw(st.sampled_from(["running", "running", "running", state, "sleeping", "ready"])) if states else "running"
+        if state == goal != "running" or (state, goal) == ("ready", "sleeping"):
+            goal = state
+        used = float(size)
+        if state != "ready":
+            fields["node"] = here
+            if not movable[k] or goal == "sleeping":
+                there = here
+            if state == "running" and consumption and draw(st.integers(0, 3)) == 0:
+                used = float(draw(st.integers(0, 5)))
+                fields["consumption"] = {"memory": used}
+            if state == "running":
+                before[here] += size if goal == "running" and here == there else used
+        if goal == "running":
+            to[f"v{k}"] = there
+            after[there] += size
+        if goal != state:
+            asked[f"v{k}"] = goal
+        table[f"v{k}"] = fields
+    tight = draw(st.booleans())
+    spare = {n: draw(st.integers(0, 1 if tight else 3)) for n in names}
+    above = draw(st.integers(0, 4)) == 0
+    room = {n: (after[n] if above else max(before[n], after[n])) + spare[n] for n in names}
+    rules = []
+    if len(names) > 2 and draw(st.integers(0, 2)) == 0:
+        members = tuple(f"v{k}" for k in range(min(3, count)))
+        at = [v for v in members if v in to]
+        rules.append(Spread(vms=members, max=max([1, *(sum(to[v] == n for v in at) for n in names)])))
+    return case(room, table, to, states=asked, rules=rules, allow_suspend=draw(st.integers(0, 3)) == 0)
+
+
+def refusal(asked: Case) -> Unorderable | None:
+    try:
+        asked.actions()
+    except Unorderable as error:
+        return error
+    return None
+
+
+def actions_of(asked: Case) -> tuple[Action, ...]:
+    try:
+        return asked.actions()
+    except Unorderable:
+        assume(False)
+        raise
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases(5, 12), st.data())
+def test_a_plan_reaches_the_hosts_and_is_safe_whatever_its_actions_take(asked: Case, data: st.DataObject) -> None:
+    actions = actions_of(asked)
+    lengths = {a.id: data.draw(st.sampled_from([0.001, 1.0, 1.5, 7.0, 100.0, 1e4])) for a in actions}
+    replayed_loads(asked, actions, lengths)
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(4, 8))
+def test_no_plan_is_shorter_than_its_bound(asked: Case) -> None:
+    actions = actions_of(asked)
+    acting = [k for k, v in enumerate(asked.cluster.vms) if (v.state, v.node) != asked.wanted()[v.name]]
+    end = max((a.end for a in actions), default=0.0)
+    assert duration_bound(asked.problem, acting, asked.host, DurationModel()) <= end
+    assert duration_bound(asked.problem, acting, None, DurationModel()) <= end
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases(3, 5))
+def test_what_is_proven_impossible_is_impossible_for_brute_force_too(asked: Case) -> None:
+    """And on clusters as small as these, what is possible is always found and what is not always proven."""
+    if (error := refusal(asked)) is not None:
+        assert error.proven, error.reason
+        assert not BruteForce(asked).reachable(), error.reason
+
+
+class BruteForce:
+    """Every sequence of actions, one at a time, over whole clusters; written from the contract alone."""
+
+    def __init__(self, asked: Case) -> None:
+        self.asked, problem = asked, asked.problem
+        self.vms = asked.cluster.vms
+        self.nodes = range(len(asked.cluster.nodes))
+        self.capacity = problem.capacity[:, 0].tolist() if problem.resources else [0] * len(asked.cluster.nodes)
+        self.demand = problem.demand[:, 0].tolist() if problem.resources else [0] * len(self.vms)
+        self.used = problem.consumption[:, 0].tolist() if problem.resources else [0] * len(self.vms)
+        names = {n.name: k for k, n in enumerate(asked.cluster.nodes)}
+        self.first = tuple((v.state, names[v.node] if v.node else -1, v.state == "running") for v in self.vms)
+        self.wanted = [(s, names[n] if n else -1) for s, n in (asked.wanted()[v.name] for v in self.vms)]
+        self.spread = [
+            ({k for k, v in enumerate(self.vms) if v.name in rule.vms}, rule.max)
+            for rule in asked.policy.constraints
+            if isinstance(rule, Spread)
+        ]
+
+    def reachable(self) -> bool:
+        """Is there a sequence, for some choice of the VMs that ever leave the node where they are observed?"""
+        running = [k for k, w in enumerate(self.first) if w[0] == "running"]
+        must = {k for k in running if self.wanted[k] != self.first[k][:2]}
+        others = [k for k in running if k not in must]
+        return any(self._search(must | set(more)) for size in range(len(others) + 1) for more in combinations(others, size))
+
+    def _search(self, leavers: set[int]) -> bool:
+        seen, queue = {self.first}, deque([self.first])
+        while queue:
+            now = queue.popleft()
+            if all(w[:2] == self.wanted[k] and not (w[2] and k in leavers) for k, w in enumerate(now)):
+                return True
+            for then in self._steps(now, leavers):
+                if then not in seen:
+                    seen.add(then)
+                    queue.append(then)
+        return False
+
+    def _steps(self, now: tuple[Where, ...], leavers: set[int]) -> Iterator[tuple[Where, ...]]:
+        for k, (state, node, observed) in enumerate(now):
+            goal, fixed = self.wanted[k][0], not self.vms[k].migratable
+            ways: list[Where] = []
+            if state == "running" and (k in leavers or not observed):
+                if not fixed:
+                    ways += [("running", n, False) for n in self.nodes if n != node and self._enters(now, k, n, node, leavers)]
+                both = self.vms[k].state == goal == "running"
+                if goal == "sleeping" or (both and self.asked.policy.allow_suspend and not fixed):
+                    ways.append(("sleeping", node, False))
+                if goal == "ready":
+                    ways.append(("ready", -1, False))
+            elif state == "sleeping" and goal == "ready":
+                ways.append(("ready", -1, False))
+            elif state == "sleeping" and (self.vms[k].state == "running" or goal == "running"):
+                ways += [("running", n, False) for n in self.nodes if (n == node or not fixed) and self._enters(now, k, n, -1, leavers)]
+            elif state == "ready" and goal == "running":
+                ways += [("running", n, False) for n in self.nodes if self._enters(now, k, n, -1, leavers)]
+            for way in ways:
+                yield (*now[:k], way, *now[k + 1 :])
+
+    def _enters(self, now: tuple[Where, ...], k: int, target: int, origin: int, leavers: set[int]) -> bool:
+        load = self.demand[k]
+        for j, (state, node, observed) in enumerate(now):
+            if state == "running" and node == target:
+                load += self.used[j] if observed and j in leavers else self.demand[j]
+        together = (
+            sum(w[0] == "running" and w[1] == target and j != k for j, w in enumerate(now) if j in group) + 1 <= most
+            for group, most in self.spread
+            if k in group and target != origin
+        )
+        return load <= self.capacity[target] and all(together)
