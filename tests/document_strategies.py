@@ -20,13 +20,14 @@ amounts = st.one_of(
     st.floats(0, 1e12, allow_nan=False).map(abs),
 )
 resources = st.sampled_from(["cpu", "memory", "gpu", "network bandwidth"])
-labels = st.dictionaries(names, st.text(max_size=20).filter(lambda t: t.isprintable()), max_size=3)
+_values = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=["C", "Zl", "Zp"]), max_size=20)
+labels = st.dictionaries(names, _values, max_size=3)
 _moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda d: d.replace(tzinfo=timezone.utc))
 _elsewhere = _moments.map(lambda d: d.astimezone(timezone(timedelta(hours=5, minutes=45))))
 
 
 @st.composite
-def clusters(draw: st.DrawFn, most: int = 6) -> Cluster:
+def clusters(draw: st.DrawFn, most: int = 5) -> Cluster:
     """Any valid cluster."""
     node_names = draw(st.lists(names, unique=True, max_size=most))
     nodes = tuple(
