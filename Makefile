@@ -35,7 +35,7 @@ format: env  ## put the code into the form that `make lint` wants
 	$(BIN)/ruff check --fix .
 
 bench: warm-up  ## the benchmarks (ARGS="..." goes to them)
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python benchmarks/run.py $(ARGS)
 
 lock:  ## renew requirements.lock
 	@sh tools/lock.sh
