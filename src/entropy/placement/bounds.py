@@ -12,7 +12,7 @@ import numpy as np
 
 from entropy.problem.problem import Bools, Indices, Integers, Problem, State, positions
 
-__all__ = ["kept_weight", "moved_bound", "must_leave", "node_bound", "observed_hosts"]
+__all__ = ["kept_weight", "moved_bound", "must_leave", "node_bound", "observed_hosts", "usable_nodes"]
 
 _SEARCH = 4_000
 """Branches per node after which the covering bound falls back to its relaxation."""

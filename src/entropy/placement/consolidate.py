@@ -12,7 +12,8 @@ import numpy as np
 
 from entropy.placement.bounds import observed_hosts
 from entropy.placement.metric import Metric, best_fit, even_fit
-from entropy.placement.repair import back_home
+from entropy.placement.returning import back_home
+from entropy.placement.squeeze import squeeze
 from entropy.placement.working import Working
 from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 
@@ -21,11 +22,13 @@ __all__ = ["consolidate"]
 Rating = Callable[[Problem, Bools], Metric]
 
 
-def consolidate(repaired: Working, kept: Integers, node_cost: Integers, least: int, least_moved: int) -> Working:
+def consolidate(
+    repaired: Working, kept: Integers, node_cost: Integers, least: int, least_moved: int, rng: np.random.Generator, over: Callable[[], bool]
+) -> Working:
     """The best of several packings of ``repaired`` by (cost of nodes in use, moved memory).
 
     ``kept``: most memory that can stay on each node; ``least`` and ``least_moved``: proven bounds on the cost, and on the moved memory at
-    that cost: nothing more is tried once both are met.
+    that cost: nothing more is tried once both are met, or ``over()``.
     """
     problem = repaired.problem
     home = observed_hosts(problem)
@@ -35,7 +38,8 @@ def consolidate(repaired: Working, kept: Integers, node_cost: Integers, least: i
         return int(node_cost[w.used].sum()), int(problem.weight[moved].sum())
 
     best, best_value = repaired, value(repaired)
-    for order in _orders(problem, kept, node_cost):
+    orders = _orders(problem, kept, node_cost)
+    for order in orders:
         for rating in _RATINGS:
             if best_value <= (least, least_moved):
                 return best
@@ -51,7 +55,40 @@ def consolidate(repaired: Working, kept: Integers, node_cost: Integers, least: i
         _empty_more(best, node_cost)
         _go_home(best)
         if value(best) > best_value:
-            return repaired
+            best = repaired
+    for order in orders:
+        best = _squeezed(repaired, best, order, node_cost, least, value, rng, over)
+    return best
+
+
+_STEPS = 20_000
+"""Trades per attempt to squeeze everything into fewer nodes."""
+
+
+def _squeezed(
+    start: Working,
+    best: Working,
+    order: Indices,
+    node_cost: Integers,
+    least: int,
+    value: Callable[[Working], tuple[int, int]],
+    rng: np.random.Generator,
+    over: Callable[[], bool],
+) -> Working:
+    """Fewer nodes than fitting alone needs: the cost is halved in between the bound and the best known, each time anew."""
+    low, high = least, value(best)[0]
+    cheapest = max(int(node_cost.min(initial=1)), 1)
+    while low < high and not over():
+        cost = low if high - low <= 2 * cheapest else (low + high) // 2
+        w, keep, left = _fill(start, order, node_cost, cost, _RATINGS[0])
+        left = left[w.host[left] < 0]
+        if squeeze(w, left, keep, rng, _STEPS, over):
+            _go_home(w)
+            high = min(cost, value(w)[0])
+            if value(w) < value(best):
+                best = w
+        else:
+            low = cost + cheapest
     return best
 
 
@@ -76,28 +113,36 @@ def _orders(problem: Problem, kept: Integers, node_cost: Integers) -> list[Indic
 def _pack(start: Working, order: Indices, node_cost: Integers, least: int, rating: Rating) -> Working | None:
     """Keep nodes in ``order`` until their cost reaches ``least``, fit all else there, keep more nodes while VMs are left over."""
     problem = start.problem
+    w, keep, left = _fill(start, order, node_cost, least, rating)
+    rest = order[~keep[order]]
+    while len(left := left[w.host[left] < 0]):
+        if not len(rest):
+            return None
+        more = _how_many(problem, left, rest)
+        opened, rest = rest[:more], rest[more:]
+        keep[opened] = True
+        back_home(w, left[np.isin(observed_hosts(problem)[left], opened)])
+        left = left[w.host[left] < 0]
+        w.fit(left, keep, rating(problem, keep))
+    return w
+
+
+def _fill(start: Working, order: Indices, node_cost: Integers, cost: int, rating: Rating) -> tuple[Working, Bools, Indices]:
+    """Keep nodes in ``order`` until they cost ``cost``, fit all else there: the packing, the nodes kept, and the VMs that had to move."""
+    problem = start.problem
     w = start.copy()
     held = np.zeros(problem.n_nodes, dtype=np.bool_)
     held[problem.host[w.runs & problem.held]] = True
     order = order[~held[order]]
     keep = held.copy()
-    take = int(np.searchsorted(np.cumsum(node_cost[order]), max(least - int(node_cost[held].sum()), 0), side="left"))
-    take = min(take + (1 if least > int(node_cost[held].sum()) else 0), len(order))
-    keep[order[:take]] = True
+    missing = cost - int(node_cost[held].sum())
+    if missing > 0:
+        keep[order[: int(np.searchsorted(np.cumsum(node_cost[order]), missing)) + 1]] = True
     left = positions(w.runs & (w.host >= 0) & ~keep[w.host])
     w.take_out(left)
     left = w.largest_first(left)
-    while w.fit(left, keep, rating(problem, keep)):
-        left = left[w.host[left] < 0]
-        if take >= len(order):
-            return None
-        more = _how_many(problem, left, order[take:])
-        opened = order[take : take + more]
-        keep[opened] = True
-        take += more
-        back_home(w, left[np.isin(observed_hosts(problem)[left], opened)])
-        left = left[w.host[left] < 0]
-    return w
+    w.fit(left, keep, rating(problem, keep))
+    return w, keep, left
 
 
 def _how_many(problem: Problem, left: Indices, rest: Indices) -> int:

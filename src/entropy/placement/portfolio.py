@@ -44,6 +44,11 @@ class Budget:
         if self.work is not None:
             self.work = max(self.work - work, 0.0)
 
+    def share(self, part: float) -> Callable[[], bool]:
+        """Tells when ``part`` of what remains now has been used."""
+        left = self.remaining()
+        return lambda: left < float("inf") and self.remaining() <= left * (1 - part)
+
     @property
     def over(self) -> bool:
         """Is nothing left?"""
@@ -57,7 +62,8 @@ def place(problem: Problem, search: Search, node_cost: Integers, budget: Budget)
     least_cost = bounds.node_bound(problem, node_cost)
     working = Working(problem, bounds.observed_hosts(problem))
     widening = _Widening(problem, node_cost, budget)
-    left = repair(working, cheapest, widening)
+    rng = np.random.default_rng(budget.seed)
+    left = repair(working, cheapest, rng, budget.share(0.6), widening)
     if len(left):
         outcome: Outcome = "infeasible" if widening.proven_infeasible else "unknown"
         nothing = Goal(value=0, bound=0)
@@ -65,7 +71,8 @@ def place(problem: Problem, search: Search, node_cost: Integers, budget: Budget)
     if search == "consolidate":
         kept = bounds.kept_weight(problem, leaving)
         most = _count(node_cost, least_cost)
-        working = consolidate(working, kept, node_cost, least_cost, bounds.moved_bound(problem, leaving, most))
+        least_moved = bounds.moved_bound(problem, leaving, most)
+        working = consolidate(working, kept, node_cost, least_cost, least_moved, rng, budget.share(0.5))
     best = _Best(problem, search, node_cost, working.host.copy(), least_cost, leaving)
     budget.progress(best.sentence())
     pairs = _pairs(problem, runs)

@@ -2,7 +2,7 @@
 
 The cheapest VMs whose departure ends each overload, VMs that may not stay, members of groups above their limit and VMs that must
 start are taken out and placed where most room is left, on nodes that nothing leaves first (such moves wait for nothing).  What finds
-no room is settled by the exact model on a neighbourhood that widens until it suffices.
+no room is settled by trades with other VMs, else by the exact model on a neighbourhood that widens until it suffices.
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from entropy.placement.bounds import observed_hosts
+from entropy.placement.bounds import observed_hosts, usable_nodes
 from entropy.placement.metric import best_fit, widest_fit
+from entropy.placement.returning import back_home
+from entropy.placement.squeeze import squeeze
 from entropy.placement.working import Working
 from entropy.problem.problem import Indices, Problem, positions
 
 __all__ = ["misplaced", "repair"]
+
+_STEPS = 20_000
+"""Trades after which the exact model is asked."""
 
 Widen = Callable[[Working, Indices], bool]
 
@@ -39,8 +44,11 @@ def misplaced(problem: Problem, cheapest: dict[int, Indices]) -> Indices:
     return np.array(sorted(out), dtype=np.int32)
 
 
-def repair(working: Working, cheapest: dict[int, Indices], widen: Widen) -> Indices:
-    """Make ``working`` viable; returns the VMs that found no node (none: viable)."""
+def repair(working: Working, cheapest: dict[int, Indices], rng: np.random.Generator, over: Callable[[], bool], widen: Widen) -> Indices:
+    """Make ``working`` viable; returns the VMs that found no node (none: viable).
+
+    Trades are tried until ``over()``, then ``widen`` is asked.
+    """
     problem = working.problem
     vms = misplaced(problem, cheapest)
     working.take_out(vms)
@@ -60,31 +68,10 @@ def repair(working: Working, cheapest: dict[int, Indices], widen: Widen) -> Indi
             if not working.fit(left, open_nodes, metric):
                 return left[:0]
     left = order[working.host[order] < 0]
+    before = working.copy()
+    if squeeze(working, left, usable_nodes(problem), rng, _STEPS, over):
+        return left[:0]
+    working.host[:], working.free[:] = before.host, before.free
     if widen(working, left):
         return left[:0]
     return order[working.host[order] < 0]
-
-
-def back_home(working: Working, vms: Indices) -> None:
-    """VMs that are nowhere return to the node where they run now, heaviest first, where everything still fits there."""
-    problem = working.problem
-    home = observed_hosts(problem)
-    for v in vms[np.argsort(-problem.weight[vms], kind="stable")]:
-        n = int(home[v])
-        if n < 0 or working.host[v] >= 0 or not problem.domains[problem.domain_of[v], n]:
-            continue
-        if np.all(problem.demand[v] <= working.free[n]) and zone_has_room(working, int(v), n):
-            working.put(int(v), n)
-
-
-def zone_has_room(working: Working, vm: int, node: int) -> bool:
-    """Would every group of ``vm`` keep its limit if it ran on ``node``?"""
-    limits = working.limits
-    for i in range(limits.vm_start[vm], limits.vm_start[vm + 1]):
-        g = limits.vm_limits[i]
-        zone = limits.zones[limits.scope_of[g]]
-        members = limits.limit_members[limits.limit_start[g] : limits.limit_start[g + 1]]
-        hosts = working.host[members[members != vm]]
-        if int((zone[hosts[hosts >= 0]] == zone[node]).sum()) >= limits.most[g]:
-            return False
-    return True
