@@ -118,9 +118,7 @@ class Cluster:
                     f"VM {vm.name} is on {vm.node}, which is no node of this cluster", ("vms", k, "node"), vm.node, _some(nodes)
                 )
             if vm.state == "running" and host.state == "offline":
-                raise InvalidValueError(
-                    f"VM {vm.name} runs on {vm.node}, which is offline", ("vms", k, "node"), vm.node, "an online node"
-                )
+                raise InvalidValueError(f"VM {vm.name} runs on {vm.node}, which is offline", ("vms", k, "node"), vm.node, "an online node")
 
     @cached_property
     def node_by_name(self) -> Mapping[str, Node]:

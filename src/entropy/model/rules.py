@@ -281,7 +281,5 @@ AnyRule = Annotated[
     Field(discriminator="type"),
 ]  # fmt: skip
 
-RULE_TYPES: tuple[str, ...] = tuple(
-    dict.fromkeys(str(f.default) for cls in Rule.__subclasses__() for f in fields(cls) if f.name == "type")
-)
+RULE_TYPES: tuple[str, ...] = tuple(dict.fromkeys(str(f.default) for cls in Rule.__subclasses__() for f in fields(cls) if f.name == "type"))
 """The names of all rules, in the order of the contract."""

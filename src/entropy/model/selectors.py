@@ -33,6 +33,7 @@ class Selector:
     cluster: Cluster
     lenient: bool = False
     warnings: list[str] = field(default_factory=list)
+    _index: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict, repr=False)
 
     def vms(self, selection: Selection, path: str = "") -> tuple[VM, ...]:
         """The selected VMs, each once, in order of first match."""
@@ -56,7 +57,7 @@ class Selector:
             return table
         if "=" in part:
             tests = [_test(term, path, part) for term in part.split(",")]
-            found = [n for n, x in table.items() if all((x.labels.get(k) == v) == equal for k, v, equal in tests)]
+            found = [n for n in self._candidates(tests, table, kind) if all((table[n].labels.get(k) == v) == e for k, v, e in tests)]
             if not found:
                 self.warnings.append(f"{path or 'selector'}: {part!r} matches no {kind}; the rule is void")
             return found
@@ -68,6 +69,19 @@ class Selector:
                 raise InputError(message, path=path, accepted=accepted)
             self.warnings.append(f"{path or 'selector'}: {message}; the rule covers those that exist")
         return found
+
+    def _candidates(self, tests: Iterable[tuple[str, str, bool]], table: Mapping[str, T], kind: str) -> Iterable[str]:
+        """Names that one of the positive tests lets through, from an index by label made once: rules are many, clusters large."""
+        positive = next(((key, value) for key, value, equal in tests if equal), None)
+        if positive is None:
+            return table
+        key, value = positive
+        if (kind, key) not in self._index:
+            index = self._index[kind, key] = {}
+            for name, item in table.items():
+                if key in item.labels:
+                    index.setdefault(item.labels[key], []).append(name)
+        return self._index[kind, key].get(value, ())
 
 
 def _test(term: str, path: str, whole: str) -> tuple[str, str, bool]:

@@ -126,7 +126,11 @@ class _Best:
 
     def sentence(self) -> str:
         nodes, moved = self.nodes, self.moved
-        return f"{nodes.value} nodes (at least {nodes.bound}), moved memory {moved.value} (at least {moved.bound})"
+        resources = self.problem.resources
+        gib = 1024 * (self.problem.scale[resources.index("memory")] if "memory" in resources else 1.0)
+        used = len(np.unique(self.host[self.host >= 0]))
+        known = f"{used} nodes in use, {moved.value / gib:.3g} GiB moved (at least {moved.bound / gib:.3g})"
+        return known if self.search == "repair" else f"{known}, {'no fewer nodes possible' if nodes.proven else 'fewer nodes sought'}"
 
     def placement(self) -> Placement:
         outcome: Outcome = "optimal" if self.optimal else "feasible"
