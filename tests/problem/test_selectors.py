@@ -1,0 +1,64 @@
+"""Which VMs and nodes a selector means."""
+
+from __future__ import annotations
+
+import pytest
+
+from entropy.model.cluster import VM, Cluster, Node
+from entropy.model.errors import InputError
+from entropy.model.selectors import Selector
+
+CLUSTER = Cluster(
+    nodes=(Node(name="n1", capacity={}, labels={"rack": "r1"}), Node(name="n2", capacity={}, labels={"rack": "r2"})),
+    vms=tuple(
+        VM(name=name, state="ready", demand={}, labels=labels)
+        for name, labels in (
+            ("web-1", {"app": "web", "tier": "front"}),
+            ("web-2", {"app": "web"}),
+            ("db", {"app": "db"}),
+            ("app=web", {}),
+            ("*", {}),
+        )
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("selection", "names"),
+    [
+        ("db", ["db"]),
+        ("web-*", ["web-1", "web-2"]),
+        ("app!=db", ["web-1", "web-2", "app=web", "*"]),
+        ("app=db", ["db"]),
+        ("app!=web,app!=db", ["app=web", "*"]),
+        ("tier=front,app=web", ["web-1"]),
+        ("tier!=front,tier=front", []),
+        (("db", "web-*", "db"), ["db", "web-1", "web-2"]),
+        ("app=web", ["app=web"]),  # a VM of that very name comes before the label
+        ("*", ["*"]),
+    ],
+)
+def test_selection(selection: str | tuple[str, ...], names: list[str]) -> None:
+    assert [v.name for v in Selector(CLUSTER).vms(selection)] == names
+
+
+def test_star_means_all() -> None:
+    assert [n.name for n in Selector(CLUSTER).nodes("*")] == ["n1", "n2"]
+
+
+def test_a_label_that_matches_nothing_warns_and_selects_nothing() -> None:
+    pick = Selector(CLUSTER)
+    assert pick.nodes("rack=r9", "constraints[0].nodes") == ()
+    assert pick.warnings == ["constraints[0].nodes: 'rack=r9' matches no node; the rule is void"]
+
+
+@pytest.mark.parametrize("selection", ["gone", "gone-*", ("db", "gone")])
+def test_a_name_or_glob_that_matches_nothing_is_an_error(selection: str | tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="names no VM of the cluster"):
+        Selector(CLUSTER).vms(selection)
+
+
+@pytest.mark.parametrize("selection", ["=web", "app=web,", "app=web,tier"])
+def test_a_test_that_is_none_is_an_error(selection: str) -> None:
+    with pytest.raises(InputError, match="no test on a label"):
+        Selector(CLUSTER).vms(selection)
