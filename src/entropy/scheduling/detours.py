@@ -155,8 +155,8 @@ class _Finder:
         return None
 
     def _pivots(self, v: int, source: int, goal: int) -> Iterator[int]:
-        """Nodes with room for ``v`` now: first those whose room nobody else waits for, then those where no departure has to be
-        waited for, then the emptiest."""
+        """Nodes with room for ``v`` now: first those whose room nobody else waits for, then those that the plan has used least
+        (there it can go at once), then the emptiest."""
         demand = self.problem.demand[v]
         fits = (self.free >= demand).all(axis=1) & self.allowed[self.problem.path_of[v]]
         fits[[source, goal]] = False
@@ -165,10 +165,12 @@ class _Finder:
             return
         left = self.free[nodes] - demand
         harmful = (left < self.inbound[nodes]).any(axis=1)
-        busy = (self.quiet[nodes] < demand).any(axis=1)
-        share = left / np.maximum(self.problem.capacity[nodes], 1)
-        slack = share.min(axis=1) if share.shape[1] else np.zeros(len(nodes))
-        yield from nodes[np.lexsort((nodes, -slack, busy, harmful))].tolist()
+        capacity = np.maximum(self.problem.capacity[nodes], 1)
+        if self.books.width:
+            slack, unused = ((table / capacity).min(axis=1) for table in (left, self.quiet[nodes] - demand))
+        else:
+            slack = unused = np.zeros(len(nodes))
+        yield from nodes[np.lexsort((nodes, -slack, -np.minimum(unused, 0.0), harmful))].tolist()
 
     # -- proposals, and what each would release ------------------------------------------------------
     def proposals(self, givers: Mapping[int, list[int]], way: _Way) -> Iterator[Detour]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from entropy.problem.problem import Problem, State
 from entropy.scheduling.detours import Situation, find_detour
@@ -32,8 +33,10 @@ _SMALL = 10
 _MIDDLE = 30
 """... up to which it is searched for an order without detours."""
 _STATES = 6_000
-"""States looked at in one search of a component."""
-_PROOF_STATES = 30_000
+"""States looked at in one search of a component, about half a second."""
+_ALL_STATES = 24_000
+"""States looked at in all searches of components of one call."""
+_PROOF_STATES = 10_000
 """States looked at in the search that may end in a proof."""
 _PROOF_MOVERS, _PROOF_NODES = 14, 14
 """Largest problem on which a proof by search is attempted."""
@@ -98,6 +101,8 @@ class _Arranger:
         self.allowed = may_enter(problem)
         self.room = list(books.room)
         self.done: list[Step] = []
+        self.quiet = list(books.room)  # the room that was there all along: what left is not counted, so rarely used nodes stand out
+        self.states_left = _ALL_STATES
 
     def arrange(self, sequence: Sequence[Step], blocked: set[int]) -> list[Step]:
         chains = self.changes.chains
@@ -108,7 +113,7 @@ class _Arranger:
         while waiting:
             still = [group for group in waiting if not self._solve({v: chains[v] for v in group})]
             if len(still) == len(waiting):
-                self._last_attempts({v: chains[v] for group in still for v in group})
+                self._last_attempts([{v: chains[v] for v in group} for group in still])
                 break
             waiting = still
         return self._corrected()
@@ -116,7 +121,9 @@ class _Arranger:
     def _carry_out(self, steps: Iterable[Step]) -> None:
         for step in steps:
             self.books.fill(self.room)
+            self.books.fill(self.quiet)
             settle(self.room, step.takes, step.gives)
+            settle(self.quiet, step.takes, ())
             self.done.append(step)
 
     def _present(self) -> list[int]:
@@ -155,10 +162,11 @@ class _Arranger:
         pivots = self._pivots(room, zones) if len(core) <= _SMALL else []
         jobs = [self._job(v, chain, pivots) for v, chain in core.items()]
         jobs += [self._stayer(v, pivots, max) for v in others]
-        moves = search(self.books, room, jobs, states=_STATES, leave_goal=False).moves
-        if moves is None:
+        found = search(self.books, room, jobs, states=min(_STATES, self.states_left), leave_goal=False)
+        self.states_left -= found.states
+        if found.moves is None:
             return None
-        return self._completed(early, self._steps(moves, core), late)
+        return self._completed(early, self._steps(found.moves, core), late)
 
     def _completed(self, early: list[Step], middle: list[Step], late: list[Step]) -> list[Step] | None:
         room = self._present()
@@ -170,17 +178,24 @@ class _Arranger:
         return steps
 
     def _pivots(self, room: Sequence[int], near: set[int]) -> list[int]:
-        """Nodes worth standing on: those of the component, and the emptiest others."""
-        problem, width = self.problem, self.books.width
-        if problem.n_nodes <= _PROOF_NODES:
-            return list(range(problem.n_nodes))
-        free = np.array(room[: problem.n_nodes * width], dtype=np.float64).reshape(problem.capacity.shape)
-        share = free / np.maximum(problem.capacity, 1)
-        slack = share.min(axis=1) if width else np.zeros(problem.n_nodes)
-        slack[~self.allowed.any(axis=0)] = -1.0
-        slack[list(near)] = -1.0
-        best = np.argsort(-slack, kind="stable")[:_PIVOTS].tolist()
-        return sorted(near) + [n for n in best if slack[n] > 0]
+        """Nodes worth standing on: those of the component, and the emptiest others; those to be preferred last."""
+        problem = self.problem
+        if problem.n_nodes > _PROOF_NODES:
+            free, quiet = (self._share(counters) for counters in (room, self.quiet))
+            free[~self.allowed.any(axis=0)] = -1.0
+            free[list(near)] = -1.0
+            best = np.lexsort((-quiet, free <= 0))[:_PIVOTS].tolist()
+            return sorted(near) + [n for n in reversed(best) if free[n] > 0]
+        quiet = self._share(self.quiet)
+        return sorted(range(problem.n_nodes), key=lambda n: (n not in near, quiet[n]))
+
+    def _share(self, counters: Sequence[int]) -> npt.NDArray[np.float64]:
+        """Per node, the share of its scarcest resource that ``counters`` leaves."""
+        problem = self.problem
+        if not self.books.width:
+            return np.ones(problem.n_nodes)
+        left = np.array(counters[: problem.n_nodes * self.books.width], dtype=np.float64).reshape(problem.capacity.shape)
+        return np.asarray((left / np.maximum(problem.capacity, 1)).min(axis=1))
 
     def _job(self, v: int, chain: Sequence[Step], pivots: Iterable[int]) -> Job:
         first = chain[0]
@@ -250,17 +265,16 @@ class _Arranger:
         pending = {v: list(chain) for v, chain in stuck.pending.items()}
         steps = list(stuck.done)
         returning: set[int] = set()
-        quiet = list(self.books.room)
-        for step in (*self.done, *steps):
-            for counter, amount in step.takes:
-                quiet[counter] -= amount
+        self.books.fill(self.quiet)
+        quiet = list(self.quiet)
+        for step in steps:
+            settle(quiet, step.takes, ())
 
         def follow(sequence: Iterable[Step]) -> None:
             for step in sequence:
                 steps.append(step)
                 at.update(_moved([step]))
-                for counter, amount in step.takes:
-                    quiet[counter] -= amount
+                settle(quiet, step.takes, ())
 
         while pending:
             self.books.fill(room)
@@ -293,11 +307,10 @@ class _Arranger:
         return steps, _Stuck(room, steps, pending, at)
 
     # -- the last attempts ----------------------------------------------------------------------------------
-    def _last_attempts(self, chains: Chains) -> None:
-        """Everything that is left at once.  Raises ``Unorderable``."""
-        room = self._present()
-        played = play(room, chains, {}, _migrations_first)
-        steps, rest = self._released(_Stuck(room, played.sequence, played.blocked, _moved(played.sequence)), suspend=False)
+    def _last_attempts(self, components: Sequence[Chains]) -> None:
+        """Everything that is left.  Raises ``Unorderable``."""
+        chains = {v: chain for component in components for v, chain in component.items()}
+        steps, rest = self._released(self._played(chains), suspend=False)
         if not rest.pending:
             self._carry_out(steps)
             return
@@ -306,15 +319,21 @@ class _Arranger:
             return
         whole, proven = self._search_everything()
         if whole is not None:
-            self.room, self.done = list(self.books.room), []
+            self.room, self.quiet, self.done = list(self.books.room), list(self.books.room), []
             self._carry_out(whole)
             return
-        if self.problem.allow_suspend and not proven:
-            steps, after = self._released(rest, suspend=True)
-            if not after.pending:
-                self._carry_out(steps)
-                return
-        raise Unorderable(self._reason(rest), rest.pending, proven=proven or self._nothing_moves())
+        if not self.problem.allow_suspend or proven:
+            raise Unorderable(self._reason(rest), rest.pending, proven=proven or self._nothing_moves())
+        for component in components:
+            steps, rest = self._released(self._played(component), suspend=True)
+            if rest.pending:
+                raise Unorderable(self._reason(rest), rest.pending, proven=False)
+            self._carry_out(steps)
+
+    def _played(self, chains: Chains) -> _Stuck:
+        room = self._present()
+        played = play(room, chains, {}, _migrations_first)
+        return _Stuck(room, played.sequence, played.blocked, _moved(played.sequence))
 
     def _neighbours(self, chains: Chains) -> list[int]:
         """VMs that stay on the nodes of the component and could be moved away and back, the lightest few."""

@@ -58,10 +58,11 @@ class Move:
 
 @dataclass(frozen=True)
 class Found:
-    """``moves`` in order, or none; ``exhausted``: every state that can be reached was looked at."""
+    """``moves`` in order, or none; ``exhausted``: every state that can be reached was looked at; ``states``: how many were."""
 
     moves: tuple[Move, ...] | None
     exhausted: bool
+    states: int
 
 
 State = tuple[int, ...]
@@ -112,9 +113,9 @@ class _Search:
             if state in closed:
                 continue
             if missing == 0:
-                return Found(self._path(state, came), False)
+                return Found(self._path(state, came), False, len(closed))
             if len(closed) >= states:
-                return Found(None, False)
+                return Found(None, False, len(closed))
             closed.add(state)
             for move, following, extra in self._moves(state):
                 total = paid + extra
@@ -123,7 +124,7 @@ class _Search:
                     came[following] = (state, move)
                     ticket -= 1
                     heapq.heappush(queue, (total, self._missing(following), ticket, following))
-        return Found(None, self.leave_goal)
+        return Found(None, self.leave_goal, len(closed))
 
     def _missing(self, state: State) -> int:
         return sum(not self._home(job, code) for job, code in zip(self.jobs, state, strict=True))
