@@ -43,6 +43,7 @@ class Case:
         after: float = 1.0,
         lag: float = 0.0,
         patience: float | None = None,
+        confirm_timeout: float = QUICK.confirm_timeout,
     ) -> tuple[tuple[str, ...], float, dict[str, str]]:
         """Sentences, the time at which it was settled, and the states in the journal."""
         world = SimulatedCluster(TWO, faults=self.faults)
@@ -59,7 +60,7 @@ class Case:
                 SimulatedAdapter(world, lag),
                 directory(SimulatedDriver(world)),
                 self.journal,
-                QUICK,
+                QUICK.model_copy(update={"confirm_timeout": confirm_timeout}),
                 say=self.said.append,
                 patience=patience,
             )
@@ -81,6 +82,10 @@ def test_at_work_is_waited_for() -> None:
     assert states == {"m1": "done"}
     assert case.said == ["migrate a from n1 to n3 (plan 1): waiting, its hypervisor is at work on it."]
     assert case.journal.last_moved() == {"a": 11.0}
+
+
+def test_at_work_is_waited_for_however_prompt_monitoring_is() -> None:
+    assert Case().run(confirm_timeout=0.0)[1:] == (11.0, {"m1": "done"})
 
 
 def test_already_there_is_done_at_once() -> None:
