@@ -21,48 +21,60 @@ Where = tuple[str, int, bool]
 
 
 @st.composite
-def cases(draw: st.DrawFn, nodes: int, vms: int, *, states: bool = True, consumption: bool = True) -> Case:
-    """A viable cluster, and a viable destination: both are drawn, then capacities are what both need, plus little."""
+def cases(draw: st.DrawFn, nodes: int, vms: int, *, rich: bool = False) -> Case:
+    """A cluster and a viable destination: hosts are drawn, then capacities are what both need, plus little.
+
+    Now and then the cluster is above its capacities at first.  ``rich``: two resources, racks, and a rule over racks.
+    """
+    resources = ("memory", "cpu") if rich else ("memory",)
     names = [f"n{k}" for k in range(draw(st.integers(2, nodes)))]
-    count = draw(st.integers(1, vms))
-    sizes = [draw(st.integers(1, 4)) for _ in range(count)]
-    now = [draw(st.sampled_from(["running"] * 6 + ["sleeping", "ready"])) if states else "running" for _ in sizes]
-    movable = [draw(st.integers(0, 7)) > 0 for _ in sizes]
     table: dict[str, dict[str, object]] = {}
     to: dict[str, str] = {}
     asked: dict[str, str] = {}
-    before, after = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for k, (size, state) in enumerate(zip(sizes, now, strict=True)):
-        fields: dict[str, object] = {"state": state, "demand": {"memory": float(size)}, "migratable": movable[k]}
+    before = {(n, r): 0.0 for n in names for r in resources}
+    after = dict(before)
+    for k in range(draw(st.integers(1, vms))):
+        state = draw(st.sampled_from(["running"] * 6 + ["sleeping", "ready"]))
+        goal = draw(st.sampled_from(["running"] * 6 + ["sleeping", "ready"]))
         here, there = draw(st.sampled_from(names)), draw(st.sampled_from(names))
-        goal = draw(st.sampled_from(["running", "running", "running", state, "sleeping", "ready"])) if states else "running"
-        if state == goal != "running" or (state, goal) == ("ready", "sleeping"):
-            goal = state
-        used = float(size)
+        migratable = draw(st.integers(0, 7)) > 0
+        if (state, goal) == ("ready", "sleeping"):
+            goal = "ready"
+        if state != "ready" and (not migratable or goal == "sleeping"):
+            there = here
+        demand = {r: float(draw(st.integers(0 if rich else 1, 4))) for r in resources}
+        used = dict(demand)
+        fields: dict[str, object] = {"state": state, "demand": demand, "migratable": migratable}
         if state != "ready":
             fields["node"] = here
-            if not movable[k] or goal == "sleeping":
-                there = here
-            if state == "running" and consumption and draw(st.integers(0, 3)) == 0:
-                used = float(draw(st.integers(0, 5)))
-                fields["consumption"] = {"memory": used}
+        if state == "running" and draw(st.integers(0, 3)) == 0:
+            used = {r: float(draw(st.integers(0, 5))) for r in resources}
+            fields["consumption"] = used
+        for r in resources:
             if state == "running":
-                before[here] += size if goal == "running" and here == there else used
+                before[here, r] += demand[r] if goal == "running" and here == there else used[r]
+            if goal == "running":
+                after[there, r] += demand[r]
         if goal == "running":
             to[f"v{k}"] = there
-            after[there] += size
         if goal != state:
             asked[f"v{k}"] = goal
         table[f"v{k}"] = fields
-    tight = draw(st.booleans())
-    spare = {n: draw(st.integers(0, 1 if tight else 3)) for n in names}
+    most = draw(st.integers(0, 3))
     above = draw(st.integers(0, 4)) == 0
-    room = {n: (after[n] if above else max(before[n], after[n])) + spare[n] for n in names}
+    room = {
+        n: {
+            "capacity": {r: (after[n, r] if above else max(before[n, r], after[n, r])) + draw(st.integers(0, most)) for r in resources},
+            "labels": {"rack": f"r{k // 2}"},
+        }
+        for k, n in enumerate(names)
+    }
     rules = []
-    if len(names) > 2 and draw(st.integers(0, 2)) == 0:
-        members = tuple(f"v{k}" for k in range(min(3, count)))
-        at = [v for v in members if v in to]
-        rules.append(Spread(vms=members, max=max([1, *(sum(to[v] == n for v in at) for n in names)])))
+    if draw(st.integers(0, 2)) == 0:
+        members = tuple(list(table)[:3])
+        zone = (lambda n: str(room[n]["labels"])) if rich else str
+        ends = [zone(to[v]) for v in members if v in to]
+        rules.append(Spread(vms=members, across="rack" if rich else "node", max=max([1, *map(ends.count, ends)])))
     return case(room, table, to, states=asked, rules=rules, allow_suspend=draw(st.integers(0, 3)) == 0)
 
 
@@ -83,7 +95,7 @@ def actions_of(asked: Case) -> tuple[Action, ...]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(cases(5, 12), st.data())
+@given(cases(6, 14, rich=True), st.data())
 def test_a_plan_reaches_the_hosts_and_is_safe_whatever_its_actions_take(asked: Case, data: st.DataObject) -> None:
     actions = actions_of(asked)
     lengths = {a.id: data.draw(st.sampled_from([0.001, 1.0, 1.5, 7.0, 100.0, 1e4])) for a in actions}

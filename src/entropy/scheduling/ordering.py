@@ -159,7 +159,7 @@ class _Arranger:
         for step in early:
             settle(room, step.takes, step.gives)
         zones = {n for chain in core.values() for step in chain for n in step.nodes}
-        pivots = self._pivots(room, zones) if len(core) <= _SMALL else []
+        pivots = self._pivots(room, core, zones) if len(core) <= _SMALL else []
         jobs = [self._job(v, chain, pivots) for v, chain in core.items()]
         jobs += [self._stayer(v, pivots, max) for v in others]
         found = search(self.books, room, jobs, states=min(_STATES, self.states_left), leave_goal=False)
@@ -177,17 +177,18 @@ class _Arranger:
             settle(room, step.takes, step.gives)
         return steps
 
-    def _pivots(self, room: Sequence[int], near: set[int]) -> list[int]:
+    def _pivots(self, room: Sequence[int], core: Collection[int], near: set[int]) -> list[int]:
         """Nodes worth standing on: those of the component, and the emptiest others; those to be preferred last."""
         problem = self.problem
-        if problem.n_nodes > _PROOF_NODES:
-            free, quiet = (self._share(counters) for counters in (room, self.quiet))
-            free[~self.allowed.any(axis=0)] = -1.0
-            free[list(near)] = -1.0
-            best = np.lexsort((-quiet, free <= 0))[:_PIVOTS].tolist()
-            return sorted(near) + [n for n in reversed(best) if free[n] > 0]
         quiet = self._share(self.quiet)
-        return sorted(range(problem.n_nodes), key=lambda n: (n not in near, quiet[n]))
+        if problem.n_nodes <= _PROOF_NODES:
+            return sorted(range(problem.n_nodes), key=lambda n: (n not in near, quiet[n]))
+        cells = problem.n_nodes * self.books.width
+        free = np.array(room[:cells], dtype=np.int64).reshape(problem.capacity.shape)
+        takes_one = (free >= problem.demand[list(core)].min(axis=0)).all(axis=1) & self.allowed.any(axis=0)
+        takes_one[list(near)] = False
+        best = sorted(takes_one.nonzero()[0].tolist(), key=lambda n: (quiet[n], n))[-_PIVOTS:]
+        return [*sorted(near), *best]
 
     def _share(self, counters: Sequence[int]) -> npt.NDArray[np.float64]:
         """Per node, the share of its scarcest resource that ``counters`` leaves."""
