@@ -40,6 +40,7 @@ T = TypeVar("T")
 _WORLD = "rehearsal"
 _KEPT = 200
 """Decisions that are kept for who looks on."""
+_SOON = 1.0
 _FAILED = ("failed", "refused", "given up")
 
 
@@ -197,13 +198,14 @@ class Rehearsal:
 
 
 class Diary:
-    """A ``Watcher`` that keeps what the loop said and did."""
+    """A ``Watcher`` that keeps what the loop did: ``changes`` has one sentence a round that acted, or could not."""
 
     def __init__(self, on_tick: Callable[[], None], on_round: Callable[[Round], None]) -> None:
         self._on_tick, self._on_round = on_tick, on_round
         self.doing: Phase = "starting"
         self.sentence = ""
-        self.sayings: deque[Said] = deque(maxlen=_KEPT)
+        self.level: Level = "info"
+        self.changes: deque[Said] = deque(maxlen=_KEPT)
         self.warnings: tuple[str, ...] = ()
         self.rounds = self.plans = 0
         self.mistakes: list[str] = []
@@ -214,10 +216,12 @@ class Diary:
         if text:
             self.sentence = text
         self._on_tick()
+        if phase == "executing":  # look again when the first actions are under way
+            asyncio.get_running_loop().call_later(_SOON, self._on_tick)
 
     def said(self, level: Level, text: str) -> None:
-        """Kept with its time."""
-        self.sayings.append(Said(asyncio.get_running_loop().time(), level, text))
+        """The level is shown with the sentence."""
+        self.level = level
 
     def warned(self, texts: tuple[str, ...]) -> None:
         """What holds at present."""
@@ -232,6 +236,10 @@ class Diary:
         self.rounds += 1
         self.plans += outcome.plan is not None
         self.sentence = outcome.sentence
+        if outcome.plan is not None or outcome.level != "info":
+            failed = outcome.report is not None and not outcome.report.ok
+            text = f"{outcome.sentence} {outcome.report.sentence()}" if failed and outcome.report else outcome.sentence
+            self.changes.append(Said(outcome.started, "warning" if failed else outcome.level, text))
         self._on_round(outcome)
 
 

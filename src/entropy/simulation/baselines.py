@@ -1,7 +1,7 @@
 """What the same load would have cost without Entropy.
 
-    static(workload, nodes) -> Baseline                                 every VM keeps its peak; packed once
-    repacked(workload, nodes, every, headroom, window) -> Baseline      packed anew at every look, whatever has to move
+    static(workload, nodes, seconds) -> Baseline                                every VM keeps its peak; packed once
+    repacked(workload, nodes, seconds, every, ...) -> Baseline     packed anew at every look, whatever has to move
     first_fit_decreasing(cpu, memory, cores, mib) -> Packing
 
 Both pack first-fit decreasing (FFD) and heed no rules; their moves take no time and never fail, which flatters them.  A packing
@@ -26,7 +26,6 @@ __all__ = ["Baseline", "Packing", "first_fit_decreasing", "repacked", "static"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Counts = NDArray[np.int64]
 
 _SLACK = 1e-6
 
@@ -44,7 +43,7 @@ class Baseline:
     """``in_use[k]``: nodes that run a VM during sample k of ``period`` seconds; ``hosts``: the last packing; ``moved_memory`` in MiB;
     ``overload_minutes``: minutes, summed over the nodes, with more demand than capacity."""
 
-    in_use: Counts
+    in_use: tuple[int, ...]
     period: float
     hosts: Integers
     migrations: int = 0
@@ -55,7 +54,7 @@ class Baseline:
     @property
     def node_hours(self) -> float:
         """Hours, summed over the nodes in use."""
-        return float(self.in_use.sum()) * self.period / 3600.0
+        return sum(self.in_use) * self.period / 3600.0
 
 
 def first_fit_decreasing(cpu: Floats, memory: Floats, cores: Floats, mib: Floats) -> Packing:
@@ -84,14 +83,14 @@ def first_fit_decreasing(cpu: Floats, memory: Floats, cores: Floats, mib: Floats
     return Packing(hosts, crowded)
 
 
-def static(workload: Workload, nodes: Sequence[Node]) -> Baseline:
-    """Every VM is given the most that it ever demands, once and for all."""
+def static(workload: Workload, nodes: Sequence[Node], seconds: float) -> Baseline:
+    """Every VM is given the most that it ever demands in the whole workload, once and for all; measured over ``seconds``."""
     cores, mib = _capacities(nodes)
     packing = first_fit_decreasing(workload.peak, workload.memory, cores, mib)
-    samples = workload.cpu.shape[1]
+    samples = _samples(workload, seconds)
     used = len(np.unique(packing.hosts[packing.hosts >= 0]))
     return Baseline(
-        in_use=np.full(samples, used, dtype=np.int64),
+        in_use=(used,) * samples,
         period=workload.period,
         hosts=packing.hosts,
         overload_minutes=_overload(workload, packing.hosts, cores, mib, 0, samples),
@@ -99,15 +98,25 @@ def static(workload: Workload, nodes: Sequence[Node]) -> Baseline:
     )
 
 
-def repacked(workload: Workload, nodes: Sequence[Node], every: float, headroom: float = 0.0, window: float = 0.0) -> Baseline:
+def repacked(
+    workload: Workload,
+    nodes: Sequence[Node],
+    seconds: float,
+    every: float,
+    headroom: float = 0.0,
+    window: float = 0.0,
+    start: Integers | None = None,
+) -> Baseline:
     """Pack anew every ``every`` seconds, by the peak of cpu that was seen at the looks of the last ``window`` seconds, leaving the share
-    ``headroom`` of every node's cpu free: the same foresight as the control loop's."""
+    ``headroom`` of every node's cpu free: the same foresight as the control loop's.
+
+    ``start``: where each VM is at first; without it the first packing moves nobody."""
     cores, mib = _capacities(nodes)
-    samples = workload.cpu.shape[1]
+    samples = _samples(workload, seconds)
     stride = max(1, round(every / workload.period))
     back = int(window // (stride * workload.period))
     in_use = np.zeros(samples, dtype=np.int64)
-    hosts: Integers | None = None
+    hosts = start
     migrations, moved, overload, crowded = 0, 0.0, 0.0, 0
     for k in range(0, samples, stride):
         seen = workload.cpu[:, max(0, k - back * stride) : k + 1 : stride]
@@ -122,7 +131,7 @@ def repacked(workload: Workload, nodes: Sequence[Node], every: float, headroom: 
         overload += _overload(workload, hosts, cores, mib, k, end)
         crowded = max(crowded, packing.crowded)
     return Baseline(
-        in_use=in_use,
+        in_use=tuple(in_use.tolist()),
         period=workload.period,
         hosts=hosts if hosts is not None else np.zeros(0, dtype=np.int64),
         migrations=migrations,
@@ -130,6 +139,10 @@ def repacked(workload: Workload, nodes: Sequence[Node], every: float, headroom: 
         overload_minutes=overload,
         crowded=crowded,
     )
+
+
+def _samples(workload: Workload, seconds: float) -> int:
+    return min(max(1, round(seconds / workload.period)), workload.samples)
 
 
 def _capacities(nodes: Sequence[Node]) -> tuple[Floats, Floats]:

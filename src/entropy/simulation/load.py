@@ -52,7 +52,7 @@ class Kind:
 
 def _web(rng: Generator, hours: Floats) -> Floats:
     """Share of the vCPUs at each hour of the day."""
-    night, day = rng.uniform(0.04, 0.10), rng.uniform(0.35, 0.65)
+    night, day = rng.uniform(0.04, 0.10), rng.uniform(0.42, 0.74)
     shift = rng.normal(0.0, 0.8)
     return night + (day - night) * np.maximum(_bump(hours, 13.5 + shift, 5.5), 0.8 * _bump(hours, 20.0 + shift, 2.5))
 
@@ -72,7 +72,7 @@ def _batch(rng: Generator, hours: Floats) -> Floats:
 
 def _database(rng: Generator, hours: Floats) -> Floats:
     """Steady, with some of the day in it."""
-    level = rng.uniform(0.18, 0.40)
+    level = rng.uniform(0.22, 0.48)
     return level * (1.0 + 0.3 * _bump(hours, 14.0, 6.0))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from entropy.planning.words import memory
 
-__all__ = ["count", "memory", "seconds", "three_digits"]
+__all__ = ["clock", "count", "memory", "seconds", "three_digits"]
 
 
 def three_digits(value: float) -> str:
@@ -24,3 +24,10 @@ def seconds(value: float) -> str:
 def count(number: int, one: str, many: str = "") -> str:
     """``1 action``, ``3 actions``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def clock(at: float) -> str:
+    """Seconds since midnight as ``13:25``, from the second day on ``day 2 13:25``."""
+    day, minutes = divmod(int(at // 60), 1440)
+    text = f"{minutes // 60:02d}:{minutes % 60:02d}"
+    return f"day {day + 1} {text}" if day else text
