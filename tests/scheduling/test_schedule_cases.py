@@ -133,6 +133,24 @@ def test_a_vm_that_stays_makes_way_when_nothing_else_can() -> None:
     ]
 
 
+def test_groups_that_do_not_touch_each_other_are_released_one_by_one() -> None:
+    """In each group a VM that stays steps aside and returns; the second finds the pivots as the first leaves them."""
+    actions = case(
+        {"n1": 4, "n2": 7, "m1": 4, "m2": 7, "p": 2},
+        {"a": ("n1", 4), "b": ("n2", 3), "c": ("n2", 2), "d": ("m1", 4), "e": ("m2", 3), "f": ("m2", 2)},
+        {"a": "n2", "b": "n1", "d": "m2", "e": "m1"},
+    ).actions()
+    assert moves(actions) == 8
+
+
+def test_many_cycles_share_the_spare_nodes_evenly() -> None:
+    nodes = {f"n{k}": 4 for k in range(90)} | {f"spare{k}": 4 for k in range(6)}
+    actions = case(nodes, {f"v{k}": (f"n{k}", 3) for k in range(90)}, {f"v{k}": f"n{k - k % 3 + (k + 1) % 3}" for k in range(90)}).actions()
+    assert moves(actions) == 120
+    through = [a.target for a in actions if str(a.target).startswith("spare")]
+    assert sorted(through.count(f"spare{k}") for k in range(6)) == [5] * 6
+
+
 def test_several_at_once_make_way() -> None:
     actions = case(
         {"n1": 4, "n2": 4, "n3": 2, "n4": 2},

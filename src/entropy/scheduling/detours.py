@@ -7,7 +7,7 @@ is followed to what it would release, and the least memory moved per VM brought 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,7 @@ class Situation:
     """A cluster at rest.  ``room`` now; ``quiet``: the room that was there all along (nothing that left is counted).
 
     ``pending``: VM -> the actions that it still waits for; ``at``: VM -> (node, whether it was observed there) of every VM that
-    the plan has moved; ``returning``: VMs that are only on their way back.
+    the plan has moved; ``returning``: VMs that are only on their way back; ``later``: VMs that have to move, but not yet.
     """
 
     room: list[int]
@@ -43,6 +43,7 @@ class Situation:
     pending: dict[int, list[Step]]
     at: dict[int, tuple[int, bool]]
     returning: set[int]
+    later: Collection[int] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class _Finder:
         loose = problem.migratable & ~problem.held & (problem.goal == State.RUNNING) & (problem.state == State.RUNNING)
         loose &= (problem.consumption <= problem.demand).all(axis=1)
         for v in loose.nonzero()[0].tolist():
-            if v in now.pending:
+            if v in now.pending or v in now.later:
                 continue
             node = now.at[v][0] if v in now.at else int(problem.host[v])
             if node in lacking and self._may_return(v, node):
