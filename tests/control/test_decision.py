@@ -185,7 +185,7 @@ def test_sentences_say_conditions_of_a_proof_and_numbers_with_units() -> None:
         "Watching 2 nodes, 3 VMs. 2 nodes in use; 2 is proven the least with 10 % of cpu kept free while 1 VM cools down. Nothing to do."
     )
     unproven = MadeUp(AssertionError(), plan_of(bound=1)).decide(FINE)
-    assert describe(unproven, FINE) == "Watching 2 nodes, 3 VMs. 2 nodes in use; at least 1 are needed. Nothing to gain was found."
+    assert describe(unproven, FINE) == "Watching 2 nodes, 3 VMs. 2 nodes in use; at least 1 is needed. Nothing to gain was found."
     assert executing(318, 3, 6, 2, 0) == "Executing plan 318: 3 of 6 done, 2 running, no failure."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
@@ -17,6 +18,7 @@ __all__ = ["Board", "open_log"]
 
 LOGGER = logging.getLogger("entropy")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_FIGURE = re.compile(r"(?<![\w.-])\d+(\.\d+)?(?![\w-]|\.\d)")
 
 
 def open_log(settings: Settings, *, console: bool) -> logging.Logger:
@@ -55,7 +57,7 @@ class Board:
 
     def __init__(self, settings: Settings, logger: logging.Logger, clock: Callable[[], float], pid: int) -> None:
         self._directory, self._logger, self._clock = settings.state_directory, logger, clock
-        self._held: frozenset[str] = frozenset()
+        self._held: dict[str, list[str]] = {}  # without their figures -> as last said
         self.last: Round | None = None
         self.facts: dict[str, Any] = {
             "pid": pid, "started": stamp(clock()), "phase": "starting", "since": stamp(clock()), "dryRun": not settings.loop.reconfigure,
@@ -80,13 +82,16 @@ class Board:
         self._logger.log(_LEVELS[level], "%s", text)
 
     def warned(self, texts: tuple[str, ...]) -> None:
-        """Said when it begins, and when it is over."""
-        now = frozenset(texts)
+        """Said when it begins, and when it is over; one of which only a figure changes (``silent for 81 s``) goes on."""
+        now: dict[str, list[str]] = {}
         for text in dict.fromkeys(texts):
-            if text not in self._held:
+            now.setdefault(_FIGURE.sub("#", text), []).append(text)
+        for key, alike in now.items():
+            for text in () if key in self._held else alike:
                 self._logger.warning("%s", text)
-        for text in sorted(self._held - now):
-            self._logger.info("No longer: %s", text)
+        for key, alike in sorted(self._held.items()):
+            for text in () if key in now else alike:
+                self._logger.info("No longer: %s", text)
         self._held = now
         self.facts["warnings"] = list(dict.fromkeys(texts))
 

@@ -80,7 +80,7 @@ def _idle(decision: Decision, cluster: Cluster) -> str:
         proof = f"{decision.in_use} is proven the least{_conditions(decision)}. "
         return f"{_watching(decision, cluster)}; {proof}Nothing to do."
     if decision.bound is not None and decision.cause == "consolidate":
-        need = f"at least {decision.bound} are needed{_conditions(decision)}. "
+        need = f"at least {decision.bound} {'is' if decision.bound == 1 else 'are'} needed{_conditions(decision)}. "
         return f"{_watching(decision, cluster)}; {need}Nothing to gain was found."
     return f"{_watching(decision, cluster)}, every rule is kept. Nothing to do."
 
