@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from entropy.formats.words import some
 from entropy.model.cluster import VM, Cluster, Node, VMState
 from entropy.model.errors import InputError
 
@@ -199,7 +200,7 @@ class _Places:
             return
         node, offline = _bare(head)
         if node not in self.nodes:
-            line.refuse(f"{node!r} is no node of this file", _some(self.nodes))
+            line.refuse(f"{node!r} is no node of this file", some(self.nodes))
         if node in self.seen:
             line.refuse(f"node {node} has its line already: line {self.seen[node][0].number}", "one line a node")
         self.seen[node] = (line, not offline)
@@ -211,7 +212,7 @@ class _Places:
 
     def _put(self, name: str, line: _Line, state: VMState, node: str | None) -> None:
         if name not in self.vms:
-            line.refuse(f"{name!r} is no VM of this file", _some(self.vms))
+            line.refuse(f"{name!r} is no VM of this file", some(self.vms))
         if name in self.place:
             first, _, other = self.place[name]
             line.refuse(f"VM {name} is on {node or _FARM} and, in line {first.number}, on {other or _FARM}", "one place a VM")
@@ -236,7 +237,7 @@ class _Places:
             if missing := [name for name in items if name not in placed]:
                 yield (
                     f"{where}: {len(missing)} of the {len(items)} {kind} listed have no place under {_CONFIGURATION!r} "
-                    f"and are left out: {_some(missing)}"
+                    f"and are left out: {some(missing)}"
                 )
 
 
@@ -245,12 +246,6 @@ def _bare(text: str) -> tuple[str, bool]:
     if text.startswith("(") and text.endswith(")"):
         return text[1:-1], True
     return text, False
-
-
-def _some(names: Iterable[str], most: int = 5) -> str:
-    all_names = list(names)
-    shown = ", ".join(all_names[:most])
-    return shown + (f", ... ({len(all_names)} in all)" if len(all_names) > most else "")
 
 
 # -- writing ------------------------------------------------------------------------------------------------------
@@ -354,7 +349,7 @@ def _losses(cluster: Cluster) -> Iterator[str]:
     )
     for what, names in losses:
         if names:
-            yield f"{what}: {_some(names)}"
+            yield f"{what}: {some(names)}"
     if cluster.name or cluster.observed_at:
         yield "the cluster's name and the time of observation are lost"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from entropy.formats import documents, entropy_text
+from entropy.formats import btrplace, documents, entropy_text
 from entropy.formats.files import read_bytes
 from entropy.model.cluster import Cluster
 from entropy.model.errors import InputError
@@ -32,7 +33,16 @@ def _entropy_text(raw: bytes, where: str) -> Loaded:
     return Loaded(cluster=cluster, warnings=warnings)
 
 
-FORMATS: Mapping[str, Callable[[bytes, str], Loaded]] = {"entropy": _entropy, "entropy-text": _entropy_text}
+def _btrplace(raw: bytes, where: str) -> Loaded:
+    cluster, policy, warnings = btrplace.parse(raw, where=where, now=datetime.now())
+    return Loaded(cluster=cluster, policy=policy, warnings=warnings)
+
+
+FORMATS: Mapping[str, Callable[[bytes, str], Loaded]] = {
+    "entropy": _entropy,
+    "btrplace": _btrplace,
+    "entropy-text": _entropy_text,
+}
 """Format name -> reader of its bytes, told the file's name for messages."""
 
 
@@ -53,5 +63,7 @@ def load_cluster(path: str, input_format: str | None = None) -> Cluster:
 
 
 def _detect(raw: bytes, path: str) -> str:
+    if btrplace.looks_like(raw):
+        return "btrplace"
     named = path.removesuffix(".gz").endswith((".json", ".yaml", ".yml"))
     return "entropy-text" if not named and entropy_text.looks_like(raw) else "entropy"
