@@ -29,6 +29,13 @@ class Speechless(SimulatedDirectory):
         return None
 
 
+class Busy(SimulatedDirectory):
+    """Its hypervisors say that they are at work on the VM until 20 s, wherever it is seen."""
+
+    async def busy(self, vm: str, node_name: str, cluster: Cluster) -> bool | None:
+        return asyncio.get_running_loop().time() < 20
+
+
 class Case:
     """A plan of ``actions`` whose first was intended at 0 s, and asked of the world if ``asked``; the manager was killed."""
 
@@ -90,6 +97,11 @@ def test_at_work_is_waited_for_however_prompt_monitoring_is() -> None:
 
 def test_already_there_is_done_at_once() -> None:
     assert Case().run(after=300.0)[1:] == (300.0, {"m1": "done"})
+
+
+def test_there_already_and_still_at_work_is_waited_for_until_it_could_be_ours_no_more() -> None:
+    assert Case().run(Busy, after=12.0)[1:] == (20.0, {"m1": "done"})
+    assert Case(limit=15.0).run(Busy, after=12.0)[1:] == (15.0, {"m1": "done"})
 
 
 def test_at_rest_where_it_was_is_not_done_once_monitoring_cannot_be_late_any_more() -> None:

@@ -1,5 +1,7 @@
 """What an observation says of an action, and the settings."""
 
+from dataclasses import replace
+
 import pytest
 
 from entropy.execution.report import ActionReport, ExecutionReport
@@ -48,6 +50,21 @@ def test_each_type_in_each_place(action: Action, place: str, verdict: str, text:
     cluster = cluster_of({} if place == NOWHERE else {"v": place}, nodes=3)
     sight = look(action, cluster)
     assert (sight.verdict, sight.text) == (verdict, text)
+
+
+def test_a_migration_is_not_over_while_the_source_may_hold_the_vm_too() -> None:
+    """An adapter that does not know where the VM was takes the first of the two nodes that name it."""
+    arrived = cluster_of({"v": "n2"}, nodes=3)
+    (vm,), (source, *others) = arrived.vms, arrived.nodes
+    named_twice = replace(source, untouchable="v (kept on n2), named by another node too")
+    both = replace(arrived, vms=(replace(vm, migratable=False),), nodes=(named_twice, *others))
+    for action in (MIGRATE, RESUME):
+        sight = look(action, both)
+        assert sight.verdict == "elsewhere"
+        assert sight.text.startswith("v runs on n2, but n1 may hold it too (v (kept on n2)")
+        assert look(action, replace(both, vms=arrived.vms)).verdict == "done"  # the doubt is about something else
+        assert look(action, replace(both, nodes=arrived.nodes)).verdict == "done"
+    assert look(replace(RESUME, target="n1"), cluster_of({"v": "n1"}, nodes=3)).verdict == "done"  # in place
 
 
 def test_a_vm_that_vanished_from_a_dead_node_was_not_stopped() -> None:

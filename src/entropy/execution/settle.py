@@ -43,7 +43,8 @@ async def settle(
 ) -> tuple[str, ...]:
     """Settle every action in doubt, then close every plan that was cut off; one sentence each.
 
-    Not while a plan is executed.  Seen at its destination: done.  Its hypervisors are at work on it: waited for.  Otherwise it
+    Not while a plan is executed.  Its hypervisors are at work on it: waited for (once it is seen at its destination, at most
+    until it would have been given up: a job that lasts longer is somebody else's).  Seen at its destination: done.  Otherwise it
     did not happen once it is still not seen ``confirm_timeout`` seconds (monitoring may lag) after they said that nothing is
     under way, or, where they cannot tell, after the action's own time limit.  Actions that were never started are written as
     skipped.
@@ -87,7 +88,7 @@ def _is_known(case: _Case, sight: Sight, busy: bool | None, at: float, now: floa
         case.quiet = now  # at work, or it may have been until now
     case.busy = busy
     if sight.verdict == "done":
-        return True
+        return not busy or at >= case.pending.intended + case.limit
     if busy:
         return False
     over = case.quiet if busy is False else max(case.quiet, case.pending.intended + case.limit)

@@ -31,9 +31,18 @@ def look(action: Action, cluster: Cluster) -> Sight:
         return _look_at_node(action, cluster)
     vm = cluster.vm_by_name.get(action.vm)
     text = _where(action.vm, vm)
+    if vm is not None and _claimed_by_source(action, vm, cluster):
+        return Sight("elsewhere", f"{text}, but {action.source} may hold it too ({cluster.node_by_name[str(action.source)].untouchable})")
     if _happened(action, vm, cluster):
         return Sight("done", text)
     return Sight("source" if _not_begun(action, vm) else "elsewhere", text)
+
+
+def _claimed_by_source(action: Action, vm: VM, cluster: Cluster) -> bool:
+    """Seen at its destination, and not settled there, while what its source holds is in doubt: as long as a migration lasts,
+    both nodes name the VM, and an adapter that does not know where it was before may have picked the wrong one."""
+    source = cluster.node_by_name.get(action.source or "")
+    return action.source != vm.node == action.target and not vm.migratable and source is not None and bool(source.untouchable)
 
 
 def _happened(action: Action, vm: VM | None, cluster: Cluster) -> bool:
