@@ -58,7 +58,7 @@ def simulate(
         ),
     ] = None,
     headroom: Annotated[
-        float | None, typer.Option("--headroom", metavar="SHARE", help="Of every node's cpu kept free (0.15).", show_default=False)
+        float | None, typer.Option("--headroom", metavar="SHARE", help="Of every node's cpu kept free (0.2).", show_default=False)
     ] = None,
     speed: Annotated[
         float | None,

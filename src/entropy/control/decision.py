@@ -127,13 +127,23 @@ def decide(view: View, settings: LoopSettings, plan: Planner, verify: Verifier) 
 
 
 def _relieve(view: View, base: Decision, settings: LoopSettings, plan: Planner) -> Decision:
-    """Strained nodes get their headroom back, and with it whatever else is wrong is mended; ``base`` where nothing comes of it."""
+    """Strained nodes get their headroom back, and with it whatever else is wrong is mended; ``base`` where nothing comes of it.
+
+    First with the VMs of strained nodes alone, onto as few further nodes as possible; where that does not do, as any repair.
+    """
     real = effective(view.cluster, view.policy)
     nodes = strained(real, settings.kept_free)
     if not nodes:
         return base
-    careful = replace(view, cluster=relieving(real, view.peaks, settings.kept_free, nodes))
-    found = _repair(careful, replace(base, strained=tuple(nodes.values())), plan)
+    careful = relieving(real, view.peaks, settings.kept_free, nodes)
+    marked = replace(base, strained=tuple(nodes.values()))
+    staying = frozenset(vm.name for vm in careful.vms if vm.state == "running" and vm.node not in nodes)
+    for held in dict.fromkeys((staying.union(view.held), staying)):
+        found = _mend(replace(view, cluster=careful), marked, plan, held, "consolidate")
+        if found.act and not found.unsatisfied:
+            break
+    else:
+        found = _repair(replace(view, cluster=careful), marked, plan)
     if not found.act or found.plan is None:
         return base
     made = replace(found.plan, cluster=digest(view.cluster))
@@ -149,9 +159,9 @@ def _repair(view: View, base: Decision, plan: Planner) -> Decision:
     return free if free.act and (not first.act or len(free.unsatisfied) < len(first.unsatisfied)) else first
 
 
-def _mend(view: View, base: Decision, plan: Planner, held: frozenset[str]) -> Decision:
+def _mend(view: View, base: Decision, plan: Planner, held: frozenset[str], objective: Objective = "repair") -> Decision:
     try:
-        result = plan(view.cluster, view.policy, "repair", held)
+        result = plan(view.cluster, view.policy, objective, held)
     except InfeasibleError as problem:
         return replace(base, kind="stuck", cause="repair", reasons=problem.reasons or (str(problem),))
     except NoPlanInTimeError:
