@@ -35,6 +35,8 @@ def convert(
     result = converted(loaded, to, output)
     warn(result.warnings)
     if output == "-":
+        if result.policy is not None:
+            warn([f"the rules of {source} are not written: they are a document beside the Cluster, which -o FILE names"])
         typer.echo(result.cluster.decode(), nl=False)
         return
     result.write(output)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,17 +21,35 @@ CLUSTER = typer.Argument(metavar="CLUSTER", help="The cluster as it is; - is sta
 POLICY = typer.Option("--policy", metavar="P", help="A Policy document: the rules to respect.")
 TARGET = typer.Option("--target", metavar="DEST", help="The cluster wanted: states and hosts come from it, amounts from CLUSTER.")
 INPUT_FORMAT = typer.Option(
-    "--input-format", metavar="F", help="The format of CLUSTER and DEST: entropy or entropy-text; default: told by the content."
+    "--input-format",
+    metavar="F",
+    help="The format of CLUSTER and DEST: entropy, btrplace, entropy-text or ganeti; default: told by the content.",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Parsed documents; without ``--policy`` the rules that the input itself carries, if its format has such."""
+    """Parsed documents; without ``--policy`` the rules that the input itself carries, if its format has such.
+
+    ``rules_from``: the file that the rules come from.
+    """
 
     cluster: Cluster
     policy: Policy
     target: Cluster | None
+    rules_from: str = ""
+
+    @contextmanager
+    def naming_the_rules_file(self) -> Iterator[None]:
+        """An error about a rule says in which file the rule stands."""
+        from entropy.model.errors import InputError
+
+        try:
+            yield
+        except InputError as problem:
+            if problem.where or not problem.path.startswith(("constraints[", "objective")):
+                raise
+            raise InputError(problem.message, where=self.rules_from, path=problem.path, accepted=problem.accepted) from problem
 
 
 def read_inputs(cluster: str, policy: str | None, target: str | None, input_format: str | None, *others: str) -> Inputs:
@@ -52,4 +72,4 @@ def read_inputs(cluster: str, policy: str | None, target: str | None, input_form
         destination = load(target, input_format)
         warn(destination.warnings)
         wanted = destination.cluster
-    return Inputs(cluster=loaded.cluster, policy=rules, target=wanted)
+    return Inputs(cluster=loaded.cluster, policy=rules, target=wanted, rules_from=cluster if policy is None else policy)

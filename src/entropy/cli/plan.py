@@ -80,7 +80,10 @@ def plan(
         **{key: value for key, value in given.items() if value is not None},  # type: ignore[arg-type]
     )
 
-    with progress(lambda seconds: _progress_line(inputs, seconds, time_limit, phases[-1]), time.monotonic):
+    with (
+        inputs.naming_the_rules_file(),
+        progress(lambda seconds: _progress_line(inputs, seconds, time_limit, phases[-1]), time.monotonic),
+    ):
         result = compute(inputs.cluster, inputs.policy, options, target=inputs.target)
     warn(result.warnings)
     command = _command(cluster, given | {"policy": policy, "target": target, "input_format": input_format}, time_limit, best_effort)

@@ -40,8 +40,9 @@ def verify(
     document = documents.read(plan, Plan)
     if document.cluster and document.cluster != documents.digest(inputs.cluster):
         warn([f"{plan} was made for another state of the cluster than {cluster} (their digests differ)"])
-    violations = replay(inputs.cluster, document, inputs.policy, target=inputs.target)
-    found = figures(with_rules(inputs.cluster, inputs.policy), document)
+    with inputs.naming_the_rules_file():
+        violations = replay(inputs.cluster, document, inputs.policy, target=inputs.target)
+        found = figures(with_rules(inputs.cluster, inputs.policy), document)
     if json:
         _print_json(violations, found)
     elif violations:

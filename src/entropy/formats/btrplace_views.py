@@ -144,8 +144,7 @@ class Attributes:
                 if key == "vms" and not _PROFILE.keys().isdisjoint(table.tree):
                     profile = {ours: table.amount(theirs) for theirs, ours in _PROFILE.items() if theirs in table.tree}
                     found.profiles[k] = MigrationProfile(**profile)
-                labels[k] = _labels(table, _PROFILE if key == "vms" else ())
-                keys.update(labels[k])
+                labels[k] = _labels(table, _PROFILE if key == "vms" else (), keys)
         return found
 
     def warnings(self) -> Iterator[str]:
@@ -157,16 +156,23 @@ class Attributes:
             yield f"attributes of elements that the mapping does not hold are left out: {some(self.elsewhere)}"
 
 
-def _labels(table: Fields, but: Container[str]) -> dict[str, str]:
+def _labels(table: Fields, but: Container[str], keys: set[str]) -> dict[str, str]:
+    """``keys``: the names of attributes met so far, known to be good."""
     labels = {}
     for key, value in table.tree.items():
-        if key in but:
-            continue
-        if type(value) not in (str, int, float, bool):
+        if key not in keys:
+            if key in but:
+                continue
+            if not is_name(key):
+                table.refuse(repr(key)[:80], "is no name of an attribute", A_NAME)
+            keys.add(key)
+        if type(value) is str:
+            text = value
+        elif type(value) in (int, bool, float):
+            text = _word(value)
+        else:
             table.wrong(key, value, "text, a number, true or false")
-        if not is_name(key):
-            table.refuse(repr(key)[:80], "is no name of an attribute", A_NAME)
-        labels[key] = text = value if type(value) is str else _word(value)
+        labels[key] = text
         if len(text) > _LABEL_LENGTH:
             table.wrong(key, value, f"at most {_LABEL_LENGTH} characters")
     return labels

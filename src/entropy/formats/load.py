@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from entropy.formats import btrplace, documents, entropy_text
+from entropy.formats import btrplace, documents, entropy_text, ganeti
 from entropy.formats.files import read_bytes
 from entropy.model.cluster import Cluster
 from entropy.model.errors import InputError
@@ -38,10 +38,16 @@ def _btrplace(raw: bytes, where: str) -> Loaded:
     return Loaded(cluster=cluster, policy=policy, warnings=warnings)
 
 
+def _ganeti(raw: bytes, where: str) -> Loaded:
+    cluster, policy, warnings = ganeti.parse(raw, where=where)
+    return Loaded(cluster=cluster, policy=policy, warnings=warnings)
+
+
 FORMATS: Mapping[str, Callable[[bytes, str], Loaded]] = {
     "entropy": _entropy,
     "btrplace": _btrplace,
     "entropy-text": _entropy_text,
+    "ganeti": _ganeti,
 }
 """Format name -> reader of its bytes, told the file's name for messages."""
 
@@ -66,4 +72,6 @@ def _detect(raw: bytes, path: str) -> str:
     if btrplace.looks_like(raw):
         return "btrplace"
     named = path.removesuffix(".gz").endswith((".json", ".yaml", ".yml"))
-    return "entropy-text" if not named and entropy_text.looks_like(raw) else "entropy"
+    if not named and entropy_text.looks_like(raw):
+        return "entropy-text"
+    return "ganeti" if not named and ganeti.looks_like(raw) else "entropy"
