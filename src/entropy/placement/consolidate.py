@@ -13,7 +13,7 @@ import numpy as np
 from entropy.placement.bounds import observed_hosts
 from entropy.placement.metric import Metric, best_fit, even_fit
 from entropy.placement.returning import back_home
-from entropy.placement.squeeze import squeeze
+from entropy.placement.squeeze import squeeze, trades
 from entropy.placement.working import Working
 from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 
@@ -61,10 +61,6 @@ def consolidate(
     return best
 
 
-_STEPS = 20_000
-"""Trades per attempt to squeeze everything into fewer nodes."""
-
-
 def _squeezed(
     start: Working,
     best: Working,
@@ -82,7 +78,7 @@ def _squeezed(
         cost = low if high - low <= 2 * cheapest else (low + high) // 2
         w, keep, left = _fill(start, order, node_cost, cost, _RATINGS[0])
         left = left[w.host[left] < 0]
-        if squeeze(w, left, keep, rng, _STEPS, over):
+        if squeeze(w, left, keep, rng, trades(start.problem), over):
             _go_home(w)
             high = min(cost, value(w)[0])
             if value(w) < value(best):

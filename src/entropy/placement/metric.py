@@ -56,7 +56,7 @@ def even_fit(problem: Problem, nodes: Bools, fill: float) -> Metric:
     if scarcity.size:
         scarcest = int(np.argmax(scarcity))
         price[:, scarcest] = fill * share[:, scarcest]
-    return _metric(price, share, scarcity, skew=1.0)
+    return _metric(price, share, scarcity, skew=1.0 if scarcity.size else 0.0)
 
 
 def _metric(price: Floats, share: Floats, scarcity: Floats, *, skew: float) -> Metric:

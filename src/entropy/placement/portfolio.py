@@ -25,6 +25,8 @@ __all__ = ["EXACT_PAIRS", "Budget", "place"]
 EXACT_PAIRS = 40_000
 """VM-node pairs up to which the whole problem is given to the exact model."""
 _NEIGHBOURHOOD_PAIRS = 12_000
+_BLOCK_WORK = 0.02
+"""Work of ``squeeze.BLOCK`` trades, in the exact model's units: about as many seconds on an ordinary machine."""
 
 Search = Literal["repair", "consolidate"]
 
@@ -40,12 +42,20 @@ class Budget:
     progress: Callable[[str], None] = lambda _text: None
 
     def spend(self, work: float) -> None:
-        """Account for work done by the exact model."""
+        """Account for work done."""
         if self.work is not None:
             self.work = max(self.work - work, 0.0)
 
     def share(self, part: float) -> Callable[[], bool]:
-        """Tells when ``part`` of what remains now has been used."""
+        """Tells when ``part`` of what remains now has been used; it is asked every ``squeeze.BLOCK`` trades, which count as work."""
+        if self.work is not None:
+            least = self.work * (1 - part)
+
+            def over() -> bool:
+                self.spend(_BLOCK_WORK)
+                return self.work is not None and self.work <= least
+
+            return over
         left = self.remaining()
         return lambda: left < float("inf") and self.remaining() <= left * (1 - part)
 
@@ -82,8 +92,8 @@ def place(problem: Problem, search: Search, node_cost: Integers, budget: Budget)
 
 
 def _count(node_cost: Integers, cost: int) -> int | None:
-    """How many nodes a cost pays for; ``None`` when nodes differ in cost."""
-    return cost // max(int(node_cost[0]), 1) if len(np.unique(node_cost)) == 1 else None
+    """How many nodes a cost pays for; ``None`` when nodes differ in cost, or cost nothing."""
+    return cost // int(node_cost[0]) if len(np.unique(node_cost)) == 1 and node_cost[0] > 0 else None
 
 
 class _Best:

@@ -14,14 +14,11 @@ import numpy as np
 from entropy.placement.bounds import observed_hosts, usable_nodes
 from entropy.placement.metric import best_fit, widest_fit
 from entropy.placement.returning import back_home
-from entropy.placement.squeeze import squeeze
+from entropy.placement.squeeze import squeeze, trades
 from entropy.placement.working import Working
 from entropy.problem.problem import Indices, Problem, positions
 
 __all__ = ["misplaced", "repair"]
-
-_STEPS = 20_000
-"""Trades after which the exact model is asked."""
 
 Widen = Callable[[Working, Indices], bool]
 
@@ -69,7 +66,7 @@ def repair(working: Working, cheapest: dict[int, Indices], rng: np.random.Genera
                 return left[:0]
     left = order[working.host[order] < 0]
     before = working.copy()
-    if squeeze(working, left, usable_nodes(problem), rng, _STEPS, over):
+    if squeeze(working, left, usable_nodes(problem), rng, trades(problem), over):
         return left[:0]
     working.host[:], working.free[:] = before.host, before.free
     if widen(working, left):

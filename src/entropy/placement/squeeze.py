@@ -16,9 +16,12 @@ from entropy.placement.bounds import observed_hosts
 from entropy.placement.metric import Floats
 from entropy.placement.returning import zone_has_room
 from entropy.placement.working import Working
-from entropy.problem.problem import Bools, Indices, Integers, positions
+from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 
-__all__ = ["squeeze"]
+__all__ = ["BLOCK", "squeeze", "trades"]
+
+BLOCK = 64
+"""Trades between two questions whether time is up."""
 
 _SAMPLE = 40
 """Nodes that the one which sticks out is compared with in a step: half of them the roomiest."""
@@ -28,6 +31,11 @@ _REFRESH = 32
 """Steps after which the roomiest nodes are looked for again."""
 _TRIES = 12
 """Candidates of a step that are checked against group limits."""
+
+
+def trades(problem: Problem) -> int:
+    """How many trades are worth trying: on a small cluster the exact model is the quicker judge."""
+    return min(20_000, 8 * problem.n_vms * problem.n_nodes)
 
 
 def squeeze(w: Working, left: Indices, keep: Bools, rng: np.random.Generator, steps: int, over: Callable[[], bool]) -> bool:
@@ -42,7 +50,7 @@ def squeeze(w: Working, left: Indices, keep: Bools, rng: np.random.Generator, st
         worst = search.worst()
         if worst < 0:
             return True
-        if step % 64 == 63 and over():
+        if step % BLOCK == BLOCK - 1 and over():
             return False
         if not search.trade(worst, step):
             return False

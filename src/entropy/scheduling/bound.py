@@ -48,8 +48,11 @@ class _Bound:
         found = 0.0
         leaving: dict[int, float] = {}
         runs = problem.state == State.RUNNING
-        for v in np.flatnonzero(runs & (problem.online & ~problem.power)[np.maximum(problem.host, 0)]).tolist():
+        closing = problem.online & ~problem.power
+        for v in np.flatnonzero(runs).tolist() if closing.any() else ():
             n = int(problem.host[v])
+            if not closing[n]:
+                continue
             leave = self.earliest_leave(v)
             if leave != _NEVER:
                 leaving[n] = max(leaving.get(n, 0.0), leave)

@@ -1,0 +1,97 @@
+"""Cases that once went wrong, each with what was wrong; found by random clusters nastier than an operator's."""
+
+from __future__ import annotations
+
+import pytest
+
+from checked import assert_safe
+from entropy.model.cluster import VM, Cluster, Node, Power
+from entropy.model.errors import InfeasibleError
+from entropy.model.policy import Policy
+from entropy.model.rules import Fence, Running
+from entropy.placement.portfolio import Budget
+from entropy.planning.planner import PlanOptions, Result, plan
+from entropy.verification.verify import verify
+
+
+def _node(name: str, memory: float = 4096, **more: object) -> Node:
+    return Node(name=name, capacity={"cpu": 4, "memory": memory}, **more)  # type: ignore[arg-type]
+
+
+def _vm(name: str, node: str | None, memory: float = 1024, **more: object) -> VM:
+    more.setdefault("state", "running" if node else "ready")
+    return VM(name=name, node=node, demand={"cpu": 1, "memory": memory}, **more)  # type: ignore[arg-type]
+
+
+def _planned(cluster: Cluster, policy: Policy | None = None, **options: object) -> Result:
+    policy = policy or Policy()
+    result = plan(cluster, policy, PlanOptions(work_limit=1.0, **options))  # type: ignore[arg-type]
+    assert_safe(cluster, result.plan, policy)
+    return result
+
+
+def _summary(result: Result) -> tuple[str, int, float]:
+    """Status, nodes in use at the end, moved memory."""
+    summary = result.plan.summary
+    assert summary is not None
+    assert summary.nodes is not None
+    assert summary.moved_memory is not None
+    return result.plan.status, summary.nodes.after, summary.moved_memory.value
+
+
+# -- almost nothing there -----------------------------------------------------------------------------------------
+
+
+def test_vms_that_demand_nothing_share_a_node() -> None:
+    """A problem without a single resource was an index error."""
+    cluster = Cluster(nodes=(_node("a"), _node("b")), vms=tuple(VM(name=v, node=n, demand={}) for v, n in (("v", "a"), ("w", "b"))))
+    assert _summary(_planned(cluster)) == ("optimal", 1, 0)
+
+
+def test_no_node_and_a_vm_that_waits() -> None:
+    """Bounds on the duration looked at the first node, and there was none."""
+    assert _summary(_planned(Cluster(nodes=(), vms=(_vm("v", None),)))) == ("unchanged", 0, 0)
+
+
+def test_no_node_and_a_vm_that_should_run() -> None:
+    with pytest.raises(InfeasibleError, match="v may run on no node"):
+        _planned(Cluster(nodes=(), vms=(_vm("v", None),)), Policy(constraints=(Running(vms="v"),)))
+
+
+# -- rules ----------------------------------------------------------------------------------------------------------
+
+
+def test_fence_to_nodes_that_no_label_names_is_void() -> None:
+    """It forbade every node; the contract has it warned about and void, as verification does."""
+    cluster = Cluster(nodes=(_node("a"), _node("b")), vms=(_vm("v", "a"), _vm("w", "b")))
+    policy = Policy(constraints=(Fence(vms="*", nodes="rack=r9"),))
+    result = plan(cluster, policy, PlanOptions(work_limit=1.0))
+    assert not verify(cluster, result.plan, policy)  # the customers' checker does not know of void fences
+    assert _summary(result) == ("optimal", 1, 1024)
+    assert any("void" in warning for warning in result.warnings)
+
+
+# -- bounds ---------------------------------------------------------------------------------------------------------
+
+
+def test_nodes_that_draw_nothing_prove_nothing_about_moves() -> None:
+    """With idle power 0 everywhere "at most 0 nodes" was taken for a fact, and then every move for unavoidable."""
+    free = Power(idle=0, max=100)
+    nodes = tuple(_node(f"n{k}", memory=8, power=free) for k in range(4))
+    sizes = ((1, 1, 5), (1, 2, 3), (3, 2, 1), (2, 3, 3), (0, 1, 4), (1, 0, 3), (1, 3, 5), (0, 0, 2))  # node, cpu, memory
+    vms = tuple(VM(name=f"v{k}", node=f"n{n}", demand={"cpu": c, "memory": m}) for k, (n, c, m) in enumerate(sizes))
+    assert _summary(_planned(Cluster(nodes=nodes, vms=vms)))[::2] == ("optimal", 8)
+
+
+# -- limits ---------------------------------------------------------------------------------------------------------
+
+
+def test_trades_count_as_work() -> None:
+    """A work limit did not limit them: small clusters took half a minute."""
+    budget = Budget(remaining=lambda: float("inf"), work=1.0)
+    over = budget.share(0.5)
+    asked = 0
+    while not over():
+        asked += 1
+        assert asked < 1000
+    assert budget.work == pytest.approx(0.5, abs=0.05)
