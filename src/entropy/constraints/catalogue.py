@@ -35,6 +35,8 @@ def _switch(online: bool) -> Translation:
 def _domain(only: bool) -> Translation:
     def translate(rule: rules.Fence | rules.Ban, draft: Draft, path: str) -> None:
         vms, nodes = draft.vms(rule.vms, f"{path}.vms"), draft.nodes(rule.nodes, f"{path}.nodes")
+        if not nodes:  # the selector has warned: the rule is void
+            return
         draft.allow(vms, nodes, only=only, continuous=rule.continuous)
 
     return translate
