@@ -64,7 +64,7 @@ class LiveView:
     def __init__(self, console: Console, title: str, static: int, now: Callable[[], float]) -> None:
         self._console, self._title, self._static, self._now = console, title, static, now
         self._live = Live(console=console, auto_refresh=False, screen=True, redirect_stdout=False, redirect_stderr=False)
-        self._drawn, self._plan = float("-inf"), -1
+        self._drawn, self._plan, self._over = float("-inf"), -1, False
         self.last: Scene | None = None
 
     def __enter__(self) -> Self:
@@ -78,8 +78,10 @@ class LiveView:
         """Something is new."""
         now = self._now()
         begun = bool(rehearsal.operations) and rehearsal.diary.plans != self._plan
-        if now - self._drawn < _LEAST_PAUSE and not begun:
+        over = len(rehearsal.meter.in_use) * rehearsal.meter.period >= rehearsal.seconds and not self._over
+        if now - self._drawn < _LEAST_PAUSE and not begun and not over:
             return
+        self._over |= over
         if begun:
             self._plan = rehearsal.diary.plans
         self.last = scene_of(rehearsal, self._title, self._static)
@@ -122,8 +124,8 @@ def scene_of(rehearsal: Rehearsal, title: str, static: int) -> Scene:
 def frame(scene: Scene, width: int, height: int) -> RenderableType:
     """Everything, fitted to the terminal: what does not fit is left out from the bottom up."""
     width = max(width, 40)
-    head: list[Text] = [_title(scene, width), _sentence(scene, width), _figures(scene), Text()]
-    tall = height >= 4 + 2 * _lines_of_grid(scene, width) + 5 + 6
+    head: list[Text] = [_title(scene, width), *_sentence(scene, width), _figures(scene, width), Text()]
+    tall = height >= len(head) + 2 * _lines_of_grid(scene, width) + 12
     grid = _grid(scene, width, tall)
     rest = height - 1 - len(head) - len(grid)
     parts: list[RenderableType] = [*head, *grid]
@@ -142,12 +144,14 @@ def _title(scene: Scene, width: int) -> Text:
     return Text.assemble((left, "bold"), ("─" * fill, _QUIET), (right, "bold"), no_wrap=True, overflow="crop")
 
 
-def _sentence(scene: Scene, width: int) -> Text:
+def _sentence(scene: Scene, width: int) -> list[Text]:
+    """Always two lines, so that the picture does not jump."""
     mark, style = ("▲ ", _WAITS) if scene.warning else ("● ", _ACCENT if scene.moves else "green")
-    return Text.assemble((mark, style), _cut(scene.sentence, width - 3), no_wrap=True, overflow="crop")
+    parts = [*wrap(scene.sentence, width - 3, max_lines=2, placeholder=" …"), "", ""][:2]
+    return [Text.assemble((mark if k == 0 else "  ", style), part, no_wrap=True, overflow="crop") for k, part in enumerate(parts)]
 
 
-def _figures(scene: Scene) -> Text:
+def _figures(scene: Scene, width: int) -> Text:
     nodes = scene.glance.nodes
     saved = sum(scene.static - n for n in scene.in_use) * scene.period / 3600
     over = len(scene.glance.overloaded)
@@ -155,11 +159,11 @@ def _figures(scene: Scene) -> Text:
     memory_share = _percent(sum(n.memory for n in loads), sum(n.node.limit("memory") for n in loads))
     cpu_share = _percent(sum(n.cpu for n in loads), sum(n.node.limit("cpu") for n in loads))
     return Text.assemble(
-        ("nodes in use ", _QUIET), (f"{scene.glance.in_use}", "bold"), (f" (static {scene.static})", _QUIET),
+        ("nodes in use " if width >= 100 else "nodes ", _QUIET), (f"{scene.glance.in_use}", "bold"), (f" (static {scene.static})", _QUIET),
         ("  cpu ", _QUIET), cpu_share, ("  memory ", _QUIET), memory_share,
         ("  overloaded ", _QUIET), (f"! {over}" if over else "0", _WRONG if over else ""),
-        ("  saved ", _QUIET), f"{three_digits(saved)} node-hours",
-        ("  moved ", _QUIET), f"{memory(scene.moved_memory)} in {count(scene.migrations, 'move')}",
+        ("  saved ", _QUIET), f"{three_digits(saved)} node-{'hours' if width >= 100 else 'h'}",
+        ("  moved ", _QUIET), memory(scene.moved_memory) + (f" in {count(scene.migrations, 'move')}" if width >= 100 else ""),
         no_wrap=True, overflow="ellipsis",
     )  # fmt: skip
 
@@ -189,6 +193,7 @@ def _grid(scene: Scene, width: int, tall: bool) -> list[Text]:
     if len(scene.glance.nodes) >= _TILES_FROM:
         return _tiles(scene, width)
     per, room = _shape(scene, width)
+    room -= not tall
     longest = max((len(n.node.name) for n in scene.glance.nodes), default=3)
     lines = []
     for rack, nodes in _racks(scene.glance.nodes):
@@ -197,7 +202,7 @@ def _grid(scene: Scene, width: int, tall: bool) -> list[Text]:
             upper, lower = Text(label, _QUIET, no_wrap=True, overflow="crop"), Text("    ", no_wrap=True, overflow="crop")
             for load in nodes[k : k + per]:
                 _cell(load, upper, lower, longest, room, tall)
-            lines += [upper, lower] if tall and lower.plain.strip() else [upper]
+            lines += [upper, lower] if tall else [upper]
     return lines
 
 
@@ -208,7 +213,7 @@ def _cell(load: NodeLoad, upper: Text, lower: Text, longest: int, room: int, tal
     style = _WRONG if load.overloaded else _ACCENT if load.entering or load.leaving else ""
     if not load.vms:
         state = "off" if load.node.state == "offline" else "empty"
-        upper.append(f" {name} ", _QUIET).append(state.ljust(room + (0 if tall else 1))[: room + (0 if tall else 1)], _QUIET).append(" ")
+        upper.append(f" {name} ", _QUIET).append(state.ljust(room + (not tall))[: room + (not tall)], _QUIET).append(" ")
         lower.append(" " * (longest + room + 3))
         return
     upper.append(f"{mark}{name} ", style).append(bar(load.share_of_memory, room), style)
@@ -309,7 +314,3 @@ def _changes(scene: Scene, width: int, rows: int) -> list[Text]:
         if len(lines) >= rows:
             break
     return lines[:rows]
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(0, width - 1)].rstrip() + "…"

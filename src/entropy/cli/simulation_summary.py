@@ -77,7 +77,7 @@ class Summary:
                 *(three_digits(m) for m in (mine.overload_minutes, static.overload_minutes, packed.overload_minutes)),
             ),
             ("migrations", f"{mine.migrations:,}", f"{static.migrations:,}", f"{packed.migrations:,}"),
-            ("memory moved", *(memory(m) for m in (mine.moved_memory, static.moved_memory, packed.moved_memory))),
+            ("memory moved", *(memory(m) if m else "0" for m in (mine.moved_memory, static.moved_memory, packed.moved_memory))),
             ("failed actions", f"{mine.failed_actions}", "-", "-"),
         ]
         most = max(mine.decision_seconds, default=0.0)
@@ -90,13 +90,16 @@ class Summary:
             f"{_moment(most)} at most.",
             *(f"Incident: {event.text}." for event in mine.incidents[:5]),
             *(f"A round failed inside Entropy: {mistake}" for mistake in mine.mistakes[:5]),
-            self.sentence(),
+            *self._sentences(),
         ]
         return "\n".join(lines) + "\n"
 
     def sentence(self) -> str:
         """What was won, and what it cost."""
-        return " ".join(part for part in (self._against_static(), self._against_packing(), self._overload()) if part)
+        return " ".join(self._sentences())
+
+    def _sentences(self) -> tuple[str, ...]:
+        return self._against_static(), self._against_packing(), self._overload()
 
     def _against_static(self) -> str:
         mine, static = self.entropy.node_hours, self.static.node_hours

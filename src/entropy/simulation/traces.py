@@ -27,8 +27,8 @@ from entropy.simulation.workload import GIB, Machine, Workload
 
 __all__ = ["read_trace"]
 
-_VCPUS = {1: 0.3, 2: 0.4, 4: 0.3}
-_MEMORY = {1: 0.3, 2: 0.3, 4: 0.25, 8: 0.1, 16: 0.05}
+_VCPUS = {1: 0.1, 2: 0.25, 4: 0.4, 8: 0.25}
+_MEMORY = {1: 0.35, 2: 0.3, 4: 0.25, 8: 0.1}
 _LAYOUTS = "one row per VM, one row per sample (header sample,...), or columns vm,sample,cpu_percent"
 _MOST_VALUES = 50_000_000
 _NAME = 255
