@@ -159,6 +159,27 @@ def test_maintenance_drains_a_node_and_names_what_cannot_leave() -> None:
         plan(stuck, Policy(objective="repair"))
 
 
+def test_a_group_that_may_not_part_is_a_conflict() -> None:
+    vms = (_vm("a", "n1", 1000, migratable=False), _vm("b", "n1", 1000, migratable=False))
+    cluster, policy = Cluster(nodes=_nodes(2), vms=vms), Policy(constraints=(Spread(name="apart", vms=("a", "b")),))
+    with pytest.raises(InfeasibleError, match='rule "apart": a, b may not leave their nodes, at most 1 may be in one zone'):
+        plan(cluster, policy)
+    made = plan(cluster, policy, PlanOptions(best_effort=True)).plan
+    assert (made.actions, made.summary is not None and made.summary.satisfied) == ((), False)
+
+
+def test_two_full_nodes_that_fences_want_swapped_cannot() -> None:
+    """The only placement cannot be ordered, and that is proven; with leave to suspend it can."""
+    cluster = Cluster(nodes=_nodes(2), vms=(_vm("a", "n1", 3000), _vm("b", "n2", 3000)))
+    fences = (Fence(vms=("a",), nodes=("n2",)), Fence(vms=("b",), nodes=("n1",)))
+    with pytest.raises(InfeasibleError, match=r"no order of actions leads to a viable configuration: .*a .*b "):
+        plan(cluster, Policy(objective="repair", constraints=fences))
+    policy = Policy(objective="repair", constraints=fences, allow_suspend=True)
+    made = plan(cluster, policy).plan
+    assert_safe(cluster, made, policy)
+    assert sorted(a.type for a in made.actions) == ["migrate", "resume", "suspend"]
+
+
 def test_best_effort_mends_the_rest_and_lists_what_it_cannot() -> None:
     """db is pinned on an overloaded node and cannot leave; n2's overload is mended all the same."""
     vms = (

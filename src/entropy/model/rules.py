@@ -13,7 +13,11 @@ from pydantic import Field
 
 from entropy.model.values import DOCUMENT, Amount, Name, Positive, Seconds, Selection
 
-__all__ = ["RULE_TYPES", "AnyRule", "Rule"]
+__all__ = [
+    "RULE_TYPES", "AnyRule", "Rule", "Running", "Sleeping", "Ready", "Killed", "Online", "Offline", "Fence", "Ban", "Root",
+    "Spread", "Gather", "Lonely", "Split", "Among", "SplitAmong", "Quarantine", "MaxOnline", "RunningCapacity", "ResourceCapacity",
+    "Preserve", "Overbook", "NoDelay", "Sequence", "Serialize", "Sync", "Precedence", "Deadline",
+]  # fmt: skip
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 Groups = tuple[Selection, ...]

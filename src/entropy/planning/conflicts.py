@@ -103,13 +103,23 @@ def _overfull(problem: Problem) -> Iterator[Conflict]:
 
 
 def _groups(problem: Problem) -> Iterator[Conflict]:
-    """Groups with more members than their zones may hold."""
+    """Groups with more members than their zones may hold, or with more that may not leave a zone than it may hold."""
     runs = problem.runs_at_end()
     reach: dict[tuple[int, int], int] = {}  # zones that a domain reaches: most groups fit into those of one member
     for limit in problem.limits:
         members = limit.members[runs[limit.members]]
         if not len(members):
             continue
+        fixed = members[problem.held[members] & (problem.state[members] == State.RUNNING)]
+        count = np.bincount(limit.zone_of[problem.host[fixed]], minlength=1)
+        for zone in positions(count > limit.most):
+            there = fixed[limit.zone_of[problem.host[fixed]] == zone]
+            names = listed([problem.vm_name(v) for v in there])
+            yield Conflict(
+                text=f"rule {limit.source}: {names} may not leave their nodes, at most {limit.most} may be in one zone",
+                vms=tuple(int(v) for v in there),
+                nodes=(int(problem.host[there[0]]),),
+            )
         key = (id(limit.zone_of), int(problem.domain_of[members[0]]))
         if key not in reach:
             reach[key] = len(np.unique(limit.zone_of[problem.domains[key[1]]]))
