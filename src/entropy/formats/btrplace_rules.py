@@ -8,7 +8,7 @@ nature, as in BtrPlace.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -64,8 +64,8 @@ class Rulebook:
     """Reads the constraints of one file.
 
     ``resources``: rcId -> our name of the resource.  ``now``: the local time that a deadline at a time of day counts from.
-    Filled while reading: ``preserved`` (VM name -> resource -> amount), ``labels`` of nodes (name -> label -> value): groups of
-    nodes that several constraints share become a label, so that a rule names twenty groups and not five thousand nodes;
+    Filled while reading: ``preserved`` (VM name -> resource -> amount), ``labels`` of nodes (name -> label -> value): a set of
+    nodes that several constraints name becomes a label, so that a rule names twenty groups and not five thousand nodes;
     ``warnings``.
     """
 
@@ -77,7 +77,9 @@ class Rulebook:
     preserved: dict[str, dict[str, float]] = field(default_factory=dict)
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    _shared: dict[bytes, tuple[Selection, ...] | None] = field(default_factory=dict, repr=False)
+    _shared: dict[bytes, Selection | None] = field(default_factory=dict, repr=False)
+    _selectors: dict[frozenset[str], str] = field(default_factory=dict, repr=False)
+    _families: dict[str, int] = field(default_factory=dict, repr=False)
     _unread: dict[str, int] = field(default_factory=dict, repr=False)
 
     def read(self, instance: Fields) -> tuple[AnyRule, ...]:
@@ -85,7 +87,7 @@ class Rulebook:
         if "constraints" not in instance.tree:
             return ()
         found = list(instance.objects("constraints"))
-        self._find_shared_groups(found)
+        self._find_shared_sets(found)
         result = tuple(self._rule(k, constraint) for k, constraint in enumerate(found))
         for key, times in self._unread.items():
             self.warnings.append(f"{instance.where}: the key {key!r} of {times} constraints is no known one and is not read")
@@ -100,37 +102,45 @@ class Rulebook:
             self._unread[key] = self._unread.get(key, 0) + 1
         return known(_Constraint(fields, self, f"{kind} #{number}"))
 
-    # -- groups of nodes that many constraints share -------------------------------------------------------------------
+    # -- sets of nodes that several constraints name -------------------------------------------------------------------
 
-    def _find_shared_groups(self, constraints: Sequence[Fields]) -> None:
+    def _find_shared_sets(self, constraints: Sequence[Fields]) -> None:
         times: dict[bytes, int] = {}
         for fields in constraints:
-            key = _NODE_GROUPS.get(_plain(str(fields.tree.get("id"))))
-            if key is not None:
-                raw = orjson.dumps(fields.tree.get(key))
+            for ids in _sets_of_nodes(fields.tree):
+                raw = orjson.dumps(ids)
                 times[raw] = times.get(raw, 0) + 1
-        self._shared.update({raw: None for raw, count in times.items() if count > 1})
+        self._shared = {raw: None for raw, count in times.items() if count > 1}
 
-    def node_groups(self, fields: Fields, key: str) -> tuple[Selection, ...]:
-        """The groups of nodes at ``key``: lists of names or, when other constraints have the same, selectors of their label."""
-        raw = orjson.dumps(fields.list(key))
-        if raw not in self._shared:
-            return self.nodes.groups(fields, key)
+    def node_set(self, ids: Any, fields: Fields, key: str) -> Selection:
+        """The nodes whose ids stand at ``key``: a selector where other constraints have the same, else their names."""
+        if not _is_large(ids) or (raw := orjson.dumps(ids)) not in self._shared:
+            return self.nodes.group(ids, fields, key)
         known = self._shared[raw]
         if known is None:
-            known = self._shared[raw] = self._labelled(self.nodes.groups(fields, key))
+            known = self._shared[raw] = self._labelled(self.nodes.group(ids, fields, key))
         return known
 
-    def _labelled(self, groups: tuple[Names, ...]) -> tuple[Selection, ...]:
-        members = [node for group in groups for node in group]
-        if len(set(members)) < len(members) or not all(groups):
-            return groups  # a node of two groups cannot have both in one label
-        used = self.taken_labels.union(*(labels for labels in self.labels.values()))
-        label = next(name for k in range(1, len(used) + 2) if (name := f"partition-{k}" if k > 1 else "partition") not in used)
-        for k, group in enumerate(groups, start=1):
-            for node in group:
-                self.labels.setdefault(node, {})[label] = str(k)
-        return tuple(f"{label}={k}" for k in range(1, len(groups) + 1))
+    def _labelled(self, names: Names) -> Selection:
+        members = frozenset(names)
+        if len(members) == len(self.nodes.names):
+            return "*"
+        if (known := self._selectors.get(members)) is not None:
+            return known
+        for label in self._families:
+            if all(label not in self.labels.get(node, {}) for node in members):
+                break
+        else:
+            if len(self._families) == _MOST_LABELS:
+                return names
+            label = next(name for k in range(1, 99) if (name := f"set-{k}") not in self.taken_labels and name not in self._families)
+            self._families[label] = 0
+        self._families[label] += 1
+        value = str(self._families[label])
+        for node in members:
+            self.labels.setdefault(node, {})[label] = value
+        selector = self._selectors[members] = f"{label}={value}"
+        return selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +152,21 @@ class _Constraint:
     name: str
 
     def vms(self) -> Names:
-        return self._elements(self.book.vms, "vm", "vms")
-
-    def nodes(self) -> Names:
-        return self._elements(self.book.nodes, "node", "nodes")
-
-    def _elements(self, elements: Elements, one: str, several: str) -> Names:
         tree = self.fields.tree
-        found = elements.several(self.fields, several) if several in tree else ()
-        if one in tree:
-            found = (*found, elements.one(tree[one], self.fields, one))
-        elif several not in tree:
-            self.fields.refuse("", f"names no {elements.kind}", f"{one}: an id, or {several}: a list of ids")
+        found = self.book.vms.several(self.fields, "vms") if "vms" in tree else ()
+        if "vm" in tree:
+            found = (*found, self.book.vms.one(tree["vm"], self.fields, "vm"))
+        elif "vms" not in tree:
+            self.fields.refuse("", "names no VM", "vm: an id, or vms: a list of ids")
         return found
+
+    def nodes(self) -> Selection:
+        tree = self.fields.tree
+        if "nodes" in tree:
+            return self.book.node_set(tree["nodes"], self.fields, "nodes")
+        if "node" not in tree:
+            self.fields.refuse("", "names no node", "node: an id, or nodes: a list of ids")
+        return (self.book.nodes.one(tree["node"], self.fields, "node"),)
 
     def vm(self, key: str) -> Names:
         return (self.book.vms.one(self.fields.get(key), self.fields, key),)
@@ -163,7 +175,7 @@ class _Constraint:
         return self.book.vms.groups(self.fields, key)
 
     def node_groups(self, key: str) -> tuple[Selection, ...]:
-        return self.book.node_groups(self.fields, key)
+        return tuple(self.book.node_set(ids, self.fields, f"{key}[{k}]") for k, ids in enumerate(self.fields.list(key)))
 
     def resource(self) -> str:
         rc = self.fields.text("rc")
@@ -246,6 +258,22 @@ _KEYS = frozenset(
     ("id", "continuous", "vm", "vms", "node", "nodes", "parts", "vParts", "pParts", "amount", "rc", "ratio", "timestamp", "vm1", "vm2")
 )
 _NODE_GROUPS = {"among": "parts", "splitAmong": "pParts"}
+_LARGE = 8
+"""Nodes that a set has before it is worth a label."""
+_MOST_LABELS = 16
+
+
+def _is_large(ids: Any) -> bool:
+    return type(ids) is list and len(ids) >= _LARGE
+
+
+def _sets_of_nodes(tree: Mapping[str, Any]) -> Iterator[Any]:
+    """The large sets of nodes of one constraint, whatever its id."""
+    if _is_large(ids := tree.get("nodes")):
+        yield ids
+    groups = tree.get(_NODE_GROUPS.get(_plain(str(tree.get("id"))), ""))
+    if type(groups) is list:
+        yield from (ids for ids in groups if _is_large(ids))
 
 
 def _plain(kind: str) -> str:

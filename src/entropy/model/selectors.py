@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.errors import InputError
@@ -34,6 +34,7 @@ class Selector:
     lenient: bool = False
     warnings: list[str] = field(default_factory=list)
     _index: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict, repr=False)
 
     def vms(self, selection: Selection, path: str = "") -> tuple[VM, ...]:
         """The selected VMs, each once, in order of first match."""
@@ -44,11 +45,16 @@ class Selector:
         return self._resolve(selection, self.cluster.node_by_name, "node", path)
 
     def _resolve(self, selection: Selection, table: Mapping[str, T], kind: str, path: str) -> tuple[T, ...]:
-        parts = (selection,) if isinstance(selection, str) else selection
+        if isinstance(selection, str):
+            key = (kind, selection)
+            found = self._known.get(key)
+            if not found:  # what matches nothing is said for each rule
+                found = self._known[key] = tuple([table[name] for name in self._match(selection, table, kind, path)])
+            return found
         names: dict[str, None] = {}
-        for part in parts:
+        for part in selection:
             names.update(dict.fromkeys(self._match(part, table, kind, path)))
-        return tuple(table[name] for name in names)
+        return tuple([table[name] for name in names])
 
     def _match(self, part: str, table: Mapping[str, T], kind: str, path: str) -> Iterable[str]:
         if part in table:
