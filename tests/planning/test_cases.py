@@ -8,7 +8,7 @@ from checked import assert_safe
 from entropy.model.cluster import VM, Cluster, Node, Power
 from entropy.model.errors import InfeasibleError
 from entropy.model.policy import Policy
-from entropy.model.rules import Fence, Running
+from entropy.model.rules import Fence, Killed, Offline, Online, Running
 from entropy.placement.portfolio import Budget
 from entropy.planning.planner import PlanOptions, Result, plan
 from entropy.verification.verify import verify
@@ -69,6 +69,35 @@ def test_fence_to_nodes_that_no_label_names_is_void() -> None:
     assert not verify(cluster, result.plan, policy)  # the customers' checker does not know of void fences
     assert _summary(result) == ("optimal", 1, 1024)
     assert any("void" in warning for warning in result.warnings)
+
+
+# -- best effort ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rules", [(Offline(nodes="a"), Online(nodes="a")), (Online(nodes="a"), Offline(nodes="a"))])
+def test_best_effort_leaves_a_node_that_rules_fight_over_as_it_is(rules: tuple[Online | Offline, ...]) -> None:
+    """It did what the first rule said, and the plan failed verification for the second."""
+    for state in ("online", "offline"):
+        cluster = Cluster(nodes=(_node("a", state=state), _node("b"), _node("c")), vms=(_vm("v", "b"), _vm("w", "c")))
+        result = plan(cluster, Policy(constraints=rules), PlanOptions(work_limit=1.0, best_effort=True))
+        assert [action.type for action in result.plan.actions] == ["migrate"]
+        assert result.plan.summary is not None
+        assert result.plan.summary.unsatisfied == ("one rule wants node a online, another offline",)
+
+
+def test_best_effort_leaves_a_vm_that_rules_fight_over_as_it_is() -> None:
+    cluster = Cluster(nodes=(_node("a"), _node("b")), vms=(_vm("v", "a"), _vm("w", "b")))
+    policy = Policy(constraints=(Killed(vms="v"), Running(vms="v")))
+    result = plan(cluster, policy, PlanOptions(work_limit=1.0, best_effort=True))
+    assert [action.type for action in result.plan.actions] == ["migrate"]
+
+
+def test_best_effort_does_not_shut_down_a_node_that_a_vm_cannot_leave() -> None:
+    """The VM stayed, and its node was to be switched off under it."""
+    cluster = Cluster(nodes=(_node("a"), _node("b"), _node("c")), vms=(_vm("v", "a", migratable=False), _vm("w", "b")))
+    policy = Policy(constraints=(Offline(nodes=("a", "b")),))
+    result = plan(cluster, policy, PlanOptions(work_limit=1.0, best_effort=True))
+    assert [action.describe() for action in result.plan.actions] == ["migrate w from b to c", "shut down b"]
 
 
 # -- bounds ---------------------------------------------------------------------------------------------------------

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 
 from entropy.planning.conflicts import conflicts
+from entropy.planning.words import listed
 from entropy.problem.problem import Problem, State, Unsatisfied, positions
 
-__all__ = ["leave_alone", "relaxed"]
+__all__ = ["leave_alone", "leave_blocked", "relaxed"]
 
 
 def relaxed(problem: Problem) -> Problem:
@@ -19,14 +20,25 @@ def relaxed(problem: Problem) -> Problem:
     if not found:
         return problem
     notes = tuple(Unsatisfied(text=c.text, vm=c.vms[0] if c.vms else -1, node=c.nodes[0] if c.nodes else -1) for c in found)
-    return _held(replace(problem, unsatisfied=problem.unsatisfied + notes), [v for c in found if len(c.vms) == 1 for v in c.vms])
+    power = problem.power.copy()
+    asked_twice = [c.node for c in problem.contradictions if c.node >= 0]
+    power[asked_twice] = problem.online[asked_twice]
+    domains = problem.domains & (power | ~problem.power)  # what is not started after all can take nothing
+    alone = [v for c in found if len(c.vms) == 1 for v in c.vms]
+    return _as_observed(replace(problem, power=power, domains=domains, unsatisfied=problem.unsatisfied + notes), alone)
 
 
-def leave_alone(problem: Problem, vms: Iterable[int]) -> Problem:
+def leave_alone(problem: Problem, vms: Collection[int]) -> Problem:
     """``problem`` with ``vms``, which find no node, left where they are (not started, if they do not run)."""
-    vms = list(vms)
     notes = tuple(Unsatisfied(text=_text(problem, v), vm=v, node=int(problem.host[v])) for v in vms)
-    return _held(replace(problem, unsatisfied=problem.unsatisfied + notes), vms)
+    return _as_observed(replace(problem, unsatisfied=problem.unsatisfied + notes), vms)
+
+
+def leave_blocked(problem: Problem, vms: Collection[int], reason: str) -> Problem:
+    """``problem`` with ``vms``, for which no order of actions was found, left as they are."""
+    names = listed([problem.vm_name(v) for v in vms])
+    note = Unsatisfied(text=f"VM {names} left as observed: {reason}", vm=min(vms), node=int(problem.host[min(vms)]))
+    return _as_observed(replace(problem, unsatisfied=(*problem.unsatisfied, note)), vms)
 
 
 def _text(problem: Problem, v: int) -> str:
@@ -36,15 +48,14 @@ def _text(problem: Problem, v: int) -> str:
     return f"VM {name} stays on {problem.node_name(int(problem.host[v]))}: no other node that it may use has room for it"
 
 
-def _held(problem: Problem, vms: list[int]) -> Problem:
-    """VMs that run stay; VMs that do not are left as they are; what stays is granted its room."""
-    held, goal, capacity = problem.held.copy(), problem.goal.copy(), problem.capacity.copy()
-    for v in vms:
-        if problem.state[v] == State.RUNNING:
-            held[v] = True
-        else:
-            goal[v] = problem.state[v]
+def _as_observed(problem: Problem, vms: Collection[int]) -> Problem:
+    """``vms`` keep their state and host; the nodes where they run stay on, and what stays is granted its room."""
+    vms = list(vms)
+    held, goal, capacity, power = problem.held.copy(), problem.goal.copy(), problem.capacity.copy(), problem.power.copy()
+    goal[vms] = problem.state[vms]
+    held[vms] |= problem.state[vms] == State.RUNNING
     stays = positions(held & (problem.state == State.RUNNING) & (goal == State.RUNNING))
+    power[problem.host[stays]] = True
     load = np.zeros_like(capacity)
     np.add.at(load, problem.host[stays], problem.demand[stays])
-    return replace(problem, held=held, goal=goal, capacity=np.maximum(capacity, load))
+    return replace(problem, held=held, goal=goal, power=power, capacity=np.maximum(capacity, load))

@@ -27,7 +27,7 @@ class Conflict:
 
 def conflicts(problem: Problem) -> tuple[Conflict, ...]:
     """Every simple conflict of ``problem``, the most specific first."""
-    told = (Conflict(text=text) for text in problem.contradictions)
+    told = (Conflict(text=c.text, vms=(c.vm,) if c.vm >= 0 else (), nodes=(c.node,) if c.node >= 0 else ()) for c in problem.contradictions)
     return (*told, *_stuck(problem), *_homeless(problem), *_overfull(problem), *_groups(problem), *_volume(problem))
 
 

@@ -45,7 +45,12 @@ def target_problem(cluster: Cluster, policy: Policy, target: Cluster, *, lenient
             goal[v] = _STATE[there.state]
             host[v] = -1 if there.node is None else index[there.node]
     problem = replace(problem, goal=goal)
-    if broken := [*problem.contradictions, *_overloads(problem, host), *_misplaced(problem, host), *_states(asked, problem)]:
+    if broken := [
+        *(c.text for c in problem.contradictions),
+        *_overloads(problem, host),
+        *_misplaced(problem, host),
+        *_states(asked, problem),
+    ]:
         raise InfeasibleError("the target cannot be had:", broken)
     return problem, host
 

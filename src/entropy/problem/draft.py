@@ -9,7 +9,7 @@ import numpy as np
 from entropy.model.cluster import Cluster
 from entropy.model.selectors import Selector
 from entropy.model.values import Selection
-from entropy.problem.problem import Bools, GroupLimit, Indices, State
+from entropy.problem.problem import Bools, GroupLimit, Indices, State, Unsatisfied
 
 __all__ = ["Draft"]
 
@@ -31,7 +31,7 @@ class Draft:
         self.pinned: dict[int, str] = {}
         self.closed: dict[int, str] = {}
         self.limits: list[GroupLimit] = []
-        self.contradictions: list[str] = []
+        self.contradictions: list[Unsatisfied] = []
         self._zones: dict[str, tuple[Indices, int]] = {}
 
     def vms(self, selection: Selection, path: str) -> list[int]:
@@ -47,13 +47,15 @@ class Draft:
         for v in vms:
             if (other := self.goal.setdefault(v, state)) != state:
                 name = self.cluster.vms[v].name
-                self.contradictions.append(f"one rule wants VM {name} {other.name.lower()}, another {state.name.lower()}")
+                text = f"one rule wants VM {name} {other.name.lower()}, another {state.name.lower()}"
+                self.contradictions.append(Unsatisfied(text=text, vm=v))
 
     def switch(self, nodes: Iterable[int], online: bool) -> None:
         """State: the nodes end online or offline."""
         for n in nodes:
             if self.power.setdefault(n, online) != online:
-                self.contradictions.append(f"one rule wants node {self.cluster.nodes[n].name} online, another offline")
+                text = f"one rule wants node {self.cluster.nodes[n].name} online, another offline"
+                self.contradictions.append(Unsatisfied(text=text, node=n))
 
     def at_least(self, vms: Iterable[int], resource: str, amount: float) -> None:
         """Capacity: the VMs' demand of ``resource`` is at least ``amount``."""

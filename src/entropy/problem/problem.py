@@ -53,7 +53,7 @@ class GroupLimit:
 
 @dataclass(frozen=True, kw_only=True)
 class Unsatisfied:
-    """Something that best effort leaves as it is: a sentence, and the ``node`` or ``vm`` that it concerns."""
+    """Something that cannot be had, and that best effort leaves as it is: a sentence, and the ``node`` or ``vm`` that it concerns."""
 
     text: str
     node: int = -1
@@ -79,7 +79,7 @@ class Problem:
     online, power bool[N]      online now, and at the end
     untouchable   bool[N]      nothing enters, leaves or is switched
     offered       float64[N, R] each node's limit in the documents' units, unrounded: for messages
-    contradictions             rules that ask two things of one VM or node, one sentence each
+    contradictions             rules that ask two things of one VM or node
     """
 
     cluster: Cluster
@@ -105,7 +105,7 @@ class Problem:
     limits: tuple[GroupLimit, ...] = ()
     allow_suspend: bool = False
     unsatisfied: tuple[Unsatisfied, ...] = ()
-    contradictions: tuple[str, ...] = ()
+    contradictions: tuple[Unsatisfied, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
