@@ -5,6 +5,7 @@ Every plan that leaves this room has passed the independent verification.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -131,13 +132,14 @@ class _Round:
     def _around(
         self, problem: Problem, placement: Placement, blocked: Unorderable, search: Search, cost: Integers
     ) -> tuple[Problem, Placement, Search]:
-        """Another placement: with the blocking VMs where they are; else without their destinations; else only repaired."""
-        tried = (self._stay, self._elsewhere)
-        for alternative in tried:
-            other = alternative(problem, placement, blocked)
-            again = place(other, search, cost, self.budget)
+        """Another placement: with the blocking VMs where they are; else without their destinations, all or one; else only repaired."""
+        known = {c.text for c in conflicts(problem)}
+        for alternative in self._alternatives(problem, placement, blocked.vms):
+            if any(c.text not in known for c in conflicts(alternative)):
+                continue
+            again = place(alternative, search, cost, self.budget)
             if not again.left_out and self._differs(again, placement):
-                return other, again, search
+                return alternative, again, search
         if search == "consolidate":
             again = place(problem, "repair", cost, self.budget)
             if not again.left_out and self._differs(again, placement):
@@ -150,23 +152,18 @@ class _Round:
         return not np.array_equal(one.host, other.host)
 
     @staticmethod
-    def _stay(problem: Problem, placement: Placement, blocked: Unorderable) -> Problem:
-        held = problem.held.copy()
-        for v in blocked.vms:
-            runs_now = problem.state[v] == State.RUNNING and problem.goal[v] == State.RUNNING
-            held[v] |= runs_now and bool(problem.domains[problem.domain_of[v], problem.host[v]])
-        return replace(problem, held=held)
-
-    @staticmethod
-    def _elsewhere(problem: Problem, placement: Placement, blocked: Unorderable) -> Problem:
-        domains, domain_of = list(problem.domains), problem.domain_of.copy()
-        for v in blocked.vms:
-            if placement.host[v] >= 0 and placement.host[v] != problem.host[v]:
-                row = problem.domains[problem.domain_of[v]].copy()
-                row[placement.host[v]] = False
-                domain_of[v] = len(domains)
-                domains.append(row)
-        return replace(problem, domains=np.stack(domains), domain_of=domain_of)
+    def _alternatives(problem: Problem, placement: Placement, blocked: tuple[int, ...]) -> Iterator[Problem]:
+        """Problems without the placement that cannot be ordered, the least constrained last."""
+        runs = (problem.state == State.RUNNING) & (problem.goal == State.RUNNING)
+        stay = [v for v in blocked if runs[v] and problem.may_stay[v]]
+        moved = [v for v in blocked if placement.host[v] >= 0 and placement.host[v] != problem.host[v]]
+        yield _holding(problem, stay)
+        yield _banning(problem, moved, placement.host)
+        if len(blocked) > 1:
+            for v in stay:
+                yield _holding(problem, [v])
+            for v in moved:
+                yield _banning(problem, [v], placement.host)
 
     def _proof(self, problem: Problem, placement: Placement, cost: Integers, watts: bool) -> Proof:
         nodes = power = None
@@ -235,6 +232,24 @@ def _node_cost(problem: Problem) -> tuple[Integers, bool]:
     if nodes and all(n.power is not None for n in nodes):
         return np.array([round(n.power.idle * _WATT) for n in nodes if n.power], dtype=np.int64), True
     return np.ones(len(nodes), dtype=np.int64), False
+
+
+def _holding(problem: Problem, vms: list[int]) -> Problem:
+    """``problem`` with ``vms`` where they run."""
+    held = problem.held.copy()
+    held[vms] = True
+    return replace(problem, held=held)
+
+
+def _banning(problem: Problem, vms: list[int], host: Indices) -> Problem:
+    """``problem`` with each of ``vms`` kept off its node in ``host``."""
+    domains, domain_of = list(problem.domains), problem.domain_of.copy()
+    for v in vms:
+        row = problem.domains[problem.domain_of[v]].copy()
+        row[host[v]] = False
+        domain_of[v] = len(domains)
+        domains.append(row)
+    return replace(problem, domains=np.stack(domains), domain_of=domain_of)
 
 
 def _with_images(problem: Problem, host: Indices) -> Indices:
