@@ -31,7 +31,7 @@ NODES, VMS, HOURS, STEP = 40, 200, 24.0, 300.0
 VMS_A_NODE = 5
 HEADROOM, LOOKS_BACK = 0.2, 6
 """Without a configuration: the share of every node's cpu kept free, and over how many looks a peak of load is remembered."""
-WORK_LIMIT = 0.05
+WORK_LIMIT = 0.1
 """Deterministic units for one planning, about as many seconds of exact search: the figures must not depend on the machine."""
 PERIOD = 60.0
 """Seconds for which drawn load holds; everything is measured as often."""

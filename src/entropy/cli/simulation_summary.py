@@ -119,6 +119,8 @@ class Summary:
             much = "as many node-hours"
         else:
             much = f"{_hours(abs(difference))} node-hours {'more' if difference > 0 else 'less'}"
+        if not packed.migrations:
+            return f"Packing anew (FFD) every {_step(self.step)} would use {much}, with no migration."
         moves = f"{count(packed.migrations, 'migration')} and {memory(packed.moved_memory)}"
         times = f", {three_digits(packed.moved_memory / mine.moved_memory)} times what Entropy moved" if mine.moved_memory else ""
         return f"Packing anew (FFD) every {_step(self.step)} would use {much}, with {moves} moved{times}."
