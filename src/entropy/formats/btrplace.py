@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from entropy.formats.btrplace_rules import Elements, Rulebook
+from entropy.formats.btrplace_rules import CONSTRAINTS, Elements, Rulebook
 from entropy.formats.btrplace_views import Attributes, Resource, element_id, network_labels, resource_of
 from entropy.formats.fields import A_NAME, Fields, is_name
 from entropy.formats.words import some
@@ -22,7 +22,7 @@ from entropy.model.cluster import VM, Cluster, Node, VMState
 from entropy.model.errors import InputError
 from entropy.model.policy import Objective, Policy
 
-__all__ = ["looks_like", "parse"]
+__all__ = ["CONSTRAINTS", "looks_like", "parse"]
 
 _OBJECTIVES: Mapping[str, tuple[Objective, str]] = {
     "minimizeMTTR": ("repair", ""),

@@ -50,9 +50,11 @@ class Elements:
         if type(ids) is not list:
             fields.wrong(key, ids, f"a list of ids of {self.kind}s")
         try:
-            return tuple([self.names[k] for k in ids])
-        except (KeyError, TypeError):
-            return tuple([self.one(k, fields, f"{key}[{j}]") for j, k in enumerate(ids)])
+            if set(map(type, ids)) <= {int}:  # true would find 1
+                return tuple([self.names[k] for k in ids])
+        except KeyError:
+            pass
+        return tuple([self.one(k, fields, f"{key}[{j}]") for j, k in enumerate(ids)])
 
     def groups(self, fields: Fields, key: str) -> tuple[Names, ...]:
         """The groups listed at ``key``."""
@@ -123,7 +125,7 @@ class Rulebook:
 
     def _labelled(self, names: Names) -> Selection:
         members = frozenset(names)
-        if len(members) == len(self.nodes.names):
+        if len(members) == len(self.nodes.names) and "*" not in members:
             return "*"
         if (known := self._selectors.get(members)) is not None:
             return known
