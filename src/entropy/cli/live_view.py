@@ -28,6 +28,8 @@ __all__ = ["LiveView", "Move", "Scene", "frame"]
 _LEAST_PAUSE = 1 / 8
 _TILES_FROM = 81
 """From so many nodes on, a node is one character."""
+_WIDE = 118
+"""Columns from which figures are written out."""
 _ACCENT, _WAITS, _WRONG, _QUIET = "cyan", "yellow", "bold red", "dim"
 
 
@@ -159,11 +161,11 @@ def _figures(scene: Scene, width: int) -> Text:
     memory_share = _percent(sum(n.memory for n in loads), sum(n.node.limit("memory") for n in loads))
     cpu_share = _percent(sum(n.cpu for n in loads), sum(n.node.limit("cpu") for n in loads))
     return Text.assemble(
-        ("nodes in use " if width >= 100 else "nodes ", _QUIET), (f"{scene.glance.in_use}", "bold"), (f" (static {scene.static})", _QUIET),
+        ("nodes in use " if width >= _WIDE else "nodes ", _QUIET), (f"{scene.glance.in_use}", "bold"), (f" (static {scene.static})", _QUIET),
         ("  cpu ", _QUIET), cpu_share, ("  memory ", _QUIET), memory_share,
         ("  overloaded ", _QUIET), (f"! {over}" if over else "0", _WRONG if over else ""),
-        ("  saved ", _QUIET), f"{three_digits(saved)} node-{'hours' if width >= 100 else 'h'}",
-        ("  moved ", _QUIET), memory(scene.moved_memory) + (f" in {count(scene.migrations, 'move')}" if width >= 100 else ""),
+        ("  saved ", _QUIET), f"{three_digits(saved)} node-{'hours' if width >= _WIDE else 'h'}",
+        ("  moved ", _QUIET), memory(scene.moved_memory) + (f" in {count(scene.migrations, 'move')}" if width >= _WIDE else ""),
         no_wrap=True, overflow="ellipsis",
     )  # fmt: skip
 
@@ -178,7 +180,7 @@ def _percent(part: float, whole: float) -> str:
 def _shape(scene: Scene, width: int) -> tuple[int, int]:
     """(cells a line, width of the bar in a cell)."""
     longest = max((len(n.node.name) for n in scene.glance.nodes), default=3)
-    per = 10 if (width - 4) // 10 >= longest + 8 else 5
+    per = 10 if (width - 4) // 10 >= longest + 7 else 5
     return per, max(3, min((width - 4) // per - longest - 3, 16))
 
 
@@ -278,7 +280,7 @@ def _curve(scene: Scene, width: int, rows: int) -> list[Text]:
 
 def _lists(scene: Scene, width: int, rows: int) -> list[Text]:
     """What is under way, and beside it the last rounds that changed something."""
-    left = 40 if width >= 100 else 0
+    left = 40 if width >= _WIDE else 0
     under_way, changes = _moves(scene, rows), _changes(scene, width - left - 2, rows)
     if not left:
         return (under_way[: max(2, rows // 2)] + changes)[:rows] if scene.moves else changes

@@ -13,9 +13,7 @@ __all__ = ["observe"]
 
 def observe(
     config: Annotated[str | None, CONFIG] = None,
-    output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FILE", help="Where to, in the syntax its extension names.")
-    ] = "-",
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="Where to, in the syntax its extension names.")] = "-",
 ) -> None:
     """Print the cluster as monitoring sees it now: a Cluster document (YAML); warnings go to standard error."""
     from entropy.control.commands import observe_once

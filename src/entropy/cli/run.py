@@ -20,9 +20,7 @@ CONFIG = typer.Option(
 
 def run(
     config: Annotated[str | None, CONFIG] = None,
-    rounds: Annotated[
-        int | None, typer.Option(min=1, help="End after so many rounds (default: never).", show_default=False)
-    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="End after so many rounds (default: never).", show_default=False)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and say so, execute nothing (reconfigure = false).")] = False,
     best_effort: Annotated[
         bool, typer.Option(help="Mend what can be mended when a corner cannot, and say what is left (default: as configured).")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["simulate"]
 
+_NEXT = """On your own cluster, acting on nothing yet:
+  entropy init DIR          then set gmetad.host in DIR/config/entropy.properties
+  cd DIR; entropy check; entropy run --dry-run"""
 _LEAST_STEP, _MOST_HOURS = 10.0, 24.0 * 366
 
 
@@ -75,7 +78,10 @@ def simulate(
     import time
 
     _check("--hours", hours, 1 / 60, _MOST_HOURS)
-    _check("--step", step, _LEAST_STEP, 86400.0)
+    _check("--step", step, _NEXT = """On your own cluster, acting on nothing yet:
+  entropy init DIR          then set gmetad.host in DIR/config/entropy.properties
+  cd DIR; entropy check; entropy run --dry-run"""
+_LEAST_STEP, 86400.0)
     _check("--headroom", headroom, 0.0, 0.9)
     _check("--speed", speed, 1.0, 1e9)
     _check_objective(objective)
@@ -103,9 +109,7 @@ def simulate(
     else:
         typer.echo(summary.text(), nl=False)
         if demo and not interrupted:
-            typer.echo(
-                "\nOn your own cluster: entropy init DIR, name your gmetad in DIR/config, then entropy check and entropy run --dry-run."
-            )
+            typer.echo(f"\n{_NEXT}")
     if interrupted:
         raise typer.Exit(130)
     if figures.mistakes:
@@ -132,7 +136,7 @@ def _watched(stage: Stage, live: bool, speed: float | None) -> Figures:
             return stage.run((view.tick, pace.tick), time.perf_counter)
     finally:
         if view.last is not None:  # the picture goes away with the screen that it was drawn on
-            console.print(frame(view.last, console.size.width, min(console.size.height, 30)))
+            console.print(frame(view.last, console.size.width, console.size.height))
             console.print()
 
 
