@@ -154,18 +154,18 @@ def _sentence(scene: Scene, width: int) -> list[Text]:
 
 
 def _figures(scene: Scene, width: int) -> Text:
-    nodes = scene.glance.nodes
+    nodes, wide = scene.glance.nodes, width >= _WIDE
     saved = sum(scene.static - n for n in scene.in_use) * scene.period / 3600
     over = len(scene.glance.overloaded)
     loads = [n for n in nodes if n.vms]
     memory_share = _percent(sum(n.memory for n in loads), sum(n.node.limit("memory") for n in loads))
     cpu_share = _percent(sum(n.cpu for n in loads), sum(n.node.limit("cpu") for n in loads))
     return Text.assemble(
-        ("nodes in use " if width >= _WIDE else "nodes ", _QUIET), (f"{scene.glance.in_use}", "bold"), (f" (static {scene.static})", _QUIET),
+        ("nodes in use " if wide else "nodes ", _QUIET), (f"{scene.glance.in_use}", "bold"), (f" (static {scene.static})", _QUIET),
         ("  cpu ", _QUIET), cpu_share, ("  memory ", _QUIET), memory_share,
         ("  overloaded ", _QUIET), (f"! {over}" if over else "0", _WRONG if over else ""),
-        ("  saved ", _QUIET), f"{three_digits(saved)} node-{'hours' if width >= _WIDE else 'h'}",
-        ("  moved ", _QUIET), memory(scene.moved_memory) + (f" in {count(scene.migrations, 'move')}" if width >= _WIDE else ""),
+        ("  saved ", _QUIET), f"{three_digits(saved)} node-{'hours' if wide else 'h'}",
+        ("  moved ", _QUIET), memory(scene.moved_memory) + (f" in {count(scene.migrations, 'move')}" if wide else ""),
         no_wrap=True, overflow="ellipsis",
     )  # fmt: skip
 
@@ -280,7 +280,7 @@ def _curve(scene: Scene, width: int, rows: int) -> list[Text]:
 
 def _lists(scene: Scene, width: int, rows: int) -> list[Text]:
     """What is under way, and beside it the last rounds that changed something."""
-    left = 40 if width >= _WIDE else 0
+    left = 40 if wide else 0
     under_way, changes = _moves(scene, rows), _changes(scene, width - left - 2, rows)
     if not left:
         return (under_way[: max(2, rows // 2)] + changes)[:rows] if scene.moves else changes

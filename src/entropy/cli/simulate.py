@@ -78,10 +78,7 @@ def simulate(
     import time
 
     _check("--hours", hours, 1 / 60, _MOST_HOURS)
-    _check("--step", step, _NEXT = """On your own cluster, acting on nothing yet:
-  entropy init DIR          then set gmetad.host in DIR/config/entropy.properties
-  cd DIR; entropy check; entropy run --dry-run"""
-_LEAST_STEP, 86400.0)
+    _check("--step", step, _LEAST_STEP, 86400.0)
     _check("--headroom", headroom, 0.0, 0.9)
     _check("--speed", speed, 1.0, 1e9)
     _check_objective(objective)
