@@ -130,6 +130,7 @@ def test_what_is_not_taken_over_is_told() -> None:
         "n5 (2048 MiB memory, 0 MiB disk)",
         "c.data: of the instance policies only the vCPU ratio is kept; sizes, disk templates and spindle ratios are not",
         "c.data: cluster tags that are not expressed as rules (the tags of nodes and instances are labels): htools:nlocation:power, ours",
+        "c.data: the tags and networks of groups are not kept: g2",
         "c.data: before an instance with drbd disks moves to another node than its secondary (label secondary), its disk has to be "
         "replaced there: web",
         "c.data: exclusive storage: its spindles are kept as a label and not planned with: n5",

@@ -213,6 +213,8 @@ class _File:
             yield "of the instance policies only the vCPU ratio is kept; sizes, disk templates and spindle ratios are not"
         if other := [tag for tag in self.tags if not tag.startswith(_EXCLUSION)]:
             yield f"cluster tags that are not expressed as rules (the tags of nodes and instances are labels): {some(other)}"
+        if more := [group.name for group in self.groups.values() if group.more]:
+            yield f"the tags and networks of groups are not kept: {some(more)}"
         if drbd := [i.name for i in self.kept if i.template == "drbd" and i.runs]:
             yield (
                 "before an instance with drbd disks moves to another node than its secondary (label secondary), its disk has to be "

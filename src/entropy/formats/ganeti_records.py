@@ -121,16 +121,19 @@ class Group:
     name: str
     uuid: str
     allocation: str
+    more: bool
+    """Are there tags or networks?"""
 
     @classmethod
     def read(cls, line: Line) -> Group:
         """Raises ``InputError``."""
-        name, uuid, allocation, *_ = line.cells("a group", 4, _GROUP)
+        name, uuid, allocation, *more = line.cells("a group", 4, _GROUP)
         return cls(
             line=line,
             name=line.name(name, "a group"),
             uuid=uuid,
             allocation=line.one_of(allocation, "the allocation policy", ALLOCATION),
+            more=any(more),
         )
 
 
