@@ -280,7 +280,7 @@ def _curve(scene: Scene, width: int, rows: int) -> list[Text]:
 
 def _lists(scene: Scene, width: int, rows: int) -> list[Text]:
     """What is under way, and beside it the last rounds that changed something."""
-    left = 40 if wide else 0
+    left = 40 if width >= 100 else 0
     under_way, changes = _moves(scene, rows), _changes(scene, width - left - 2, rows)
     if not left:
         return (under_way[: max(2, rows // 2)] + changes)[:rows] if scene.moves else changes
