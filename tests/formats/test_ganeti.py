@@ -161,7 +161,7 @@ def test_carriage_returns_a_mark_of_byte_order_and_a_missing_end_of_line() -> No
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("g|u|preferred|\n\nn1|1|0|1|1|1|1|N|u\n", "c.data: has 2 sections (accepted: 4 or 5: groups, nodes,"),
+        ("g|u|preferred|\n\nn1|1|0|1|1|1|1|N|u\n", "c.data: is divided into 2 sections (accepted: 4 or 5: groups, nodes,"),
         (SAMPLE + "\nmore\n", "c.data:25: begins a sixth section (accepted: 5 sections"),
         (changed("g1|uuid-1|preferred||", "g1|uuid-1|preferred"), "c.data:1: a group has at least 4 columns, this line has 3, in the line"),
         (changed("last_resort", "never"), "c.data:2: the allocation policy is 'never'"),

@@ -52,6 +52,14 @@ def test_a_label_that_matches_nothing_warns_and_selects_nothing() -> None:
     assert pick.warnings == ["constraints[0].nodes: 'rack=r9' matches no node; the rule is void"]
 
 
+def test_a_selection_made_again_is_the_same_and_warns_again() -> None:
+    pick = Selector(CLUSTER)
+    assert pick.vms("app=db") == pick.vms("app=db") == pick.vms(("app=db",))
+    assert [pick.nodes("rack=r1"), pick.vms("rack=r1")] == [(CLUSTER.nodes[0],), ()]
+    assert [pick.nodes("rack=r9", f"constraints[{k}].nodes") for k in range(2)] == [(), ()]
+    assert [text.partition(":")[0] for text in pick.warnings] == ["selector", "constraints[0].nodes", "constraints[1].nodes"]
+
+
 @pytest.mark.parametrize("selection", ["gone", "gone-*", ("db", "gone")])
 def test_a_name_or_glob_that_matches_nothing_is_an_error(selection: str | tuple[str, ...]) -> None:
     with pytest.raises(InputError, match="names no VM of the cluster"):

@@ -151,7 +151,7 @@ class Attributes:
         """What is kept and yet not planned with, and what is left out."""
         acted = sorted({key for key in _ACTED_ON if key in self.vm_keys | self.node_keys})
         if acted:
-            yield f"the attributes {', '.join(acted)} are kept as labels; no duration and no making anew is planned from them"
+            yield f"attributes that are kept as labels and not planned with (durations, making a VM anew): {', '.join(acted)}"
         if self.elsewhere:
             yield f"attributes of elements that the mapping does not hold are left out: {some(self.elsewhere)}"
 

@@ -105,7 +105,7 @@ def read_sections(raw: bytes, where: str) -> Sections:
             raise InputError("begins a sixth section", where=f"{where}:{number}", accepted="5 sections, divided by single empty lines")
     if len(found) < 4:
         raise InputError(
-            f"has {len(found)} sections",
+            f"is divided into {len(found)} section{'s' if len(found) > 1 else ''}",
             where=where,
             accepted="4 or 5: groups, nodes, instances, cluster tags, policies, divided by single empty lines; an empty one keeps its line",
         )
