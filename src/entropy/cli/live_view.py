@@ -214,7 +214,7 @@ def _cell(load: NodeLoad, upper: Text, lower: Text, longest: int, room: int, tal
     mark = "!" if load.overloaded else "▸" if load.entering else "◂" if load.leaving else " "
     style = _WRONG if load.overloaded else _ACCENT if load.entering or load.leaving else ""
     if not load.vms:
-        state = "off" if load.node.state == "offline" else "empty"
+        state = "off" if load.node.state == "offline" else "empty" if room >= 5 else "free"
         upper.append(f" {name} ", _QUIET).append(state.ljust(room + (not tall))[: room + (not tall)], _QUIET).append(" ")
         lower.append(" " * (longest + room + 3))
         return
