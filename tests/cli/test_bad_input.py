@@ -66,7 +66,7 @@ def refused(ended: Outcome, place: str, told: str) -> None:
 CLUSTERS = [
     ("c.json", b"", "c.json: is empty", ""),
     ("c.yaml", b"  \n\t\n", "c.yaml: is empty", ""),
-    ("c.yaml", b"# nothing but a comment\n", "c.yaml: holds missing", ""),
+    ("c.yaml", b"# nothing but a comment\n", "c.yaml: holds nothing", ""),
     ("c.json", JSON[:-20], "c.json:1:", "is no JSON"),
     ("c.json", JSON + b"}", "c.json:1:", "is no JSON"),
     ("c.yaml", CLUSTER.encode()[:-5], "c.yaml:", "is no YAML"),

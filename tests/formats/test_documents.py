@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from document_strategies import clusters, plans, refusal, trees
 from entropy.formats import documents
+from entropy.formats.files import read_bytes
 from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.errors import InputError
 from entropy.model.plan import Plan
@@ -164,7 +165,7 @@ def paths(tree: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         (("nodes", 0), {"name": "n1", "capacity": {}, "stat": "online"}, "nodes[0] (n1).stat", "is no known key"),
         (("nodes", 0), {"name": "n1"}, "nodes[0] (n1).capacity", "is missing"),
         (("nodes", 0, "capacity"), [4], "nodes[0] (n1).capacity", "[4]"),
-        (("nodes",), None, "nodes", "missing"),
+        (("nodes",), None, "nodes", "is nothing, not a list"),
         (("apiVersion",), "entropy/v2", "apiVersion", "is 'entropy/v2' (accepted: entropy/v1)"),
         (("kind",), "Policy", "kind", "is Policy (accepted: Cluster)"),
         (("kind",), ["Cluster"], "kind", "is ['Cluster'] (accepted: Cluster, Policy, Plan)"),
@@ -215,10 +216,40 @@ def test_whatever_bytes_are_read_or_refused_in_a_sentence(kind: str, syntax: str
 
 
 @pytest.mark.parametrize("syntax", ["json", "yaml"])
-@pytest.mark.parametrize("deep", [200, 3_000, 200_000])
+@pytest.mark.parametrize("deep", [200, 600, 3_000, 200_000])
 def test_deep_nesting_is_refused(syntax: str, deep: int) -> None:
     with pytest.raises(InputError):
         documents.parse(b'{"nodes": ' + b"[" * deep + b"]" * deep + b"}", Cluster, where=f"x.{syntax}")
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (b'{"a": 1, "a": 2}', "x.json: the key 'a' stands twice"),
+        (b'{"vms": [{"name": "w", "node": "n1", "node": "n2"}]}', "x.json: the key 'node' of 'w' stands twice"),
+        (b'{"a": {"b": 1}, "c": [{"b": {}, "\\u0062": 2}]}', "x.json: the key 'b' stands twice"),
+        (b"a: 1\nb: 2\na: 3\n", "x.yaml:3:1: is no YAML: the key 'a' stands twice"),
+        (b"vms: [{name: w, node: n1, 'node': n2}]", "x.yaml:1:27: is no YAML: the key 'node' stands twice"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(raw: bytes, told: str) -> None:
+    """Readers would keep the last in silence."""
+    with pytest.raises(InputError) as caught:
+        documents.load_tree(raw, told[:6])
+    assert str(caught.value).startswith(told)
+
+
+def test_keys_and_colons_that_only_look_like_it_are_read() -> None:
+    raw = b'{"a:b": "::\\u003a", "\\u003a": {"a": 1}, "c": {"a": ":"}}'
+    assert documents.load_tree(raw, "x.json") == {"a:b": ":::", ":": {"a": 1}, "c": {"a": ":"}}
+    merged = b"base: &b {a: 1, c: 2}\nmore: {<<: *b, a: 3}\n"
+    assert documents.load_tree(merged, "x.yaml")["more"] == {"a": 3, "c": 2}
+
+
+def test_all_members_of_a_gzip_file_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "c.json.gz"
+    path.write_bytes(gzip.compress(b'{"a":') + gzip.compress(b" 1}"))
+    assert read_bytes(str(path)) == b'{"a": 1}'
 
 
 def test_aliases_that_stand_for_gigabytes_do_no_harm() -> None:

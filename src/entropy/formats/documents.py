@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from functools import cache
 from typing import Any, Literal, TypeVar
 
@@ -70,12 +71,38 @@ def load_tree(raw: bytes, where: str) -> Any:
     """Parsed JSON or YAML.  Raises ``InputError`` with line and column."""
     if _reads_as_json(raw, where):
         try:
-            return orjson.loads(raw)
+            tree = orjson.loads(raw)
         except orjson.JSONDecodeError as problem:
             raise InputError(
                 f"is no JSON: {problem.msg}", where=f"{where}:{problem.lineno}:{problem.colno}", accepted="a whole JSON document"
             ) from problem
+        _refuse_key_twice(raw, tree, where)
+        return tree
     return _load_yaml(raw, where)
+
+
+def _refuse_key_twice(raw: bytes, tree: Any, where: str) -> None:
+    """Of two values for one key JSON readers keep the last in silence, and nobody knows which one was meant.
+
+    A key that got lost took its colon with it, which is quick to see; only then is the key looked for.
+    """
+    try:
+        if raw.count(b":") == orjson.dumps(tree).count(b":"):
+            return
+    except orjson.JSONEncodeError as problem:
+        raise InputError("is no document: nested too deeply", where=where, accepted="a few levels") from problem
+    import json
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            seen: set[str] = set()
+            key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            name = f" of {_shown(found['name'])}" if isinstance(found.get("name"), str) else ""
+            raise InputError(f"the key {_shown(key)}{name} stands twice", where=where, accepted="each key once")
+        return found
+
+    json.loads(raw, object_pairs_hook=once)
 
 
 def _reads_as_json(raw: bytes, where: str) -> bool:
@@ -100,7 +127,8 @@ def _load_yaml(raw: bytes, where: str) -> Any:
 
 @cache
 def _yaml_loader() -> type[Any]:
-    """A safe loader that counts depth: the C loader composes by recursion and brings the process down some 10,000 levels deep."""
+    """A safe loader that refuses a key that stands twice, and counts depth: the C loader composes by recursion and brings the process
+    down some 10,000 levels deep."""
     import yaml
 
     base: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -117,6 +145,15 @@ def _yaml_loader() -> type[Any]:
         def ascend_resolver(self) -> None:
             self.depth -= 1
             super().ascend_resolver()
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen: set[tuple[str, Any]] = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                    if (key.tag, key.value) in seen:
+                        raise yaml.constructor.ConstructorError(None, None, f"the key {_shown(key.value)} stands twice", key.start_mark)
+                    seen.add((key.tag, key.value))
+            return super().construct_mapping(node, deep)
 
     return Loader
 
@@ -277,6 +314,15 @@ def _sentence(error: Any) -> tuple[str, str]:
             return f"is {value}, not a {kind}", f"a plain {kind} (cpu in cores, memory in MiB, no unit)"
         case "string_type":
             return f"is {value}, not text", "text; put it in quotes"
+        case "string_too_short" | "string_too_long" | "string_pattern_mismatch":
+            most = ctx.get("max_length", 255)
+            return f"is {value}", f"text of at most {most} characters, none of them a control character, and not empty"
+        case "tuple_type" | "list_type":
+            return f"is {value}, not a list", "a list"
+        case "dataclass_type" | "dataclass_exact_type" | "model_attributes_type" | "dict_type" | "mapping_type":
+            return f"is {value}, not a mapping", "keys and values"
+        case "bool_type" | "bool_parsing":
+            return f"is {value}", "true or false"
         case "literal_error" | "enum":
             return f"is {value}", str(ctx["expected"]).replace("'", "").replace(" or ", ", ")
         case "union_tag_invalid":
@@ -291,13 +337,13 @@ def _path(loc: Sequence[str | int], body: Any) -> str:
     """``vms[3] (web-1).demand.memory``: the place, with the name of each list item that has one."""
     text, here = "", body
     for step in loc:
-        if isinstance(here, dict) and isinstance(step, str) and step not in here and step in _TAGS:
+        if isinstance(step, str) and step in _TAGS and not (isinstance(here, dict) and step in here):
             continue  # pydantic names the variant of a union in its path; the document has no such key
         if isinstance(step, int):
             text += f"[{step}]"
             here = here[step] if isinstance(here, (list, tuple)) and step < len(here) else None
             if isinstance(here, dict) and isinstance(here.get("name") or here.get("id"), str):
-                text += f" ({here.get('name') or here.get('id')})"
+                text += f" ({_cut(here.get('name') or here.get('id'))})"
         elif step != "[key]":
             text += f".{step}" if text else step
             here = here.get(step) if isinstance(here, dict) else None
@@ -315,9 +361,16 @@ _TAGS = _tags()
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 60
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 4
 _REPR.maxlevel = 2
 
 
 def _shown(value: Any) -> str:
     """The value as far as it fits; ``reprlib`` because the whole text of a few nested YAML aliases can be gigabytes."""
-    return "missing" if value is None else _REPR.repr(value)
+    if isinstance(value, date):
+        return f"the date {value}"
+    return "nothing" if value is None else _REPR.repr(value)
+
+
+def _cut(name: Any, most: int = 60) -> str:
+    return name if len(name) <= most else f"{name[:most]}..."

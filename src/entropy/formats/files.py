@@ -39,11 +39,16 @@ def _read_file(path: str, most: int) -> bytes:
 
 
 def _gunzip(raw: bytes, most: int) -> bytes:
-    inflate = zlib.decompressobj(31)
-    data = inflate.decompress(raw, most + 1)
-    if not inflate.eof and len(data) <= most:
-        raise EOFError("the compressed file is truncated")
-    return data
+    """All members of the file, as gzip concatenates them; what follows the last is ignored, as gzip does."""
+    parts, size = [], 0
+    while raw[:2] == b"\x1f\x8b" and size <= most:
+        inflate = zlib.decompressobj(31)
+        parts.append(inflate.decompress(raw, most + 1 - size))
+        size += len(parts[-1])
+        if not inflate.eof and size <= most:
+            raise EOFError("the compressed file is truncated")
+        raw = inflate.unused_data
+    return b"".join(parts)
 
 
 def write_bytes(path: str, data: bytes) -> None:
