@@ -1,0 +1,263 @@
+"""The loop on real parts: Ganglia in, live migrations of QEMU guests out.  What libvirt says is what counts.
+
+Three libvirt hosts, an agent on each, gmond, gmetad, and the daemon of a distribution folder started by its launcher.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from checked import assert_safe
+from entropy.formats import documents
+from entropy.model.cluster import VM, Cluster, Node
+from entropy.model.plan import Plan
+from testbed.ganglia import GangliaBed
+from testbed.libvirt import until
+from testbed.site import PATIENCE, House, Site
+
+pytestmark = pytest.mark.real
+
+TWO_EACH = {"app-1": 1, "app-2": 1, "db-1": 2, "db-2": 2, "web-1": 3, "web-2": 3}
+TWO_TO_MOVE = {"app-1": 1, "app-2": 1, "big-1": 2, "big-2": 3}
+BIG = ("big-1", "big-2")
+ONE_SLOW_MOVE_AT_A_TIME = {"execution.maxParallel": 1, "drivers.libvirt.bandwidth": 1, "execution.timeoutMinimum": 600}
+"""With 24 MiB to carry a migration lasts some 25 s, or as long as the test wants: see ``Site.hold`` and ``Site.hurry``."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site(tmp_path_factory.mktemp("site")) as built:
+        yield built
+
+
+@pytest.fixture
+def lay_out(site: Site, tmp_path: Path) -> Iterator[Callable[..., House]]:
+    """Makes distribution folders.  Neither a loop nor a migration outlives the test."""
+    made: list[House] = []
+
+    def lay_out(settings: Mapping[str, object] | None = None) -> House:
+        made.append(House(tmp_path / f"entropy-{len(made)}", site, settings))
+        return made[-1]
+
+    yield lay_out
+    for house in made:
+        house.kill()
+    until(lambda: site.hurry() or not site.jobs(), "migrations to end", within=PATIENCE)
+
+
+def together(site: Site) -> bool:
+    """Does every guest run once, and all on one node?"""
+    return {tuple(hosts) for hosts in site.placed().values()} in ({(host,)} for host in site.hosts.hosts)
+
+
+def assert_coherent(site: Site) -> None:
+    """Nothing is under way, and every guest runs exactly once.  To be asked at the very moment that something returned."""
+    assert site.jobs() == []
+    once = dict.fromkeys(sorted(site.guests), 1)
+    assert {vm: len(hosts) for vm, hosts in site.placed().items()} == once
+    assert {vm: len(site.hosts.defined(vm)) for vm in sorted(site.guests)} == once
+
+
+def assert_uninterrupted(site: Site) -> None:
+    """The hosts told of migrations and of nothing else: no guest was booted, stopped, reset or lost; and all go on."""
+    told = {event.split(" ", 1)[1].rpartition(" on ")[0] for event in site.events()}
+    migration = {"Started Migrated", "Resumed Migrated", "Suspended Migrated", "Stopped Migrated", "Defined Added", "Undefined Removed"}
+    assert told <= migration, site.events()
+    site.beat()
+    for vm in site.guests.intersection(BIG):
+        assert set(site.hosts.heartbeats(vm).partition("m")[2]) == {"m"}  # it still has in memory what it had
+
+
+def arrivals(site: Site) -> list[str]:
+    """Which guests have been brought anywhere, by the hosts' own account: once for every migration that began."""
+    return sorted(event.partition(" ")[0] for event in site.events() if " Started Migrated " in event)
+
+
+def assert_accounts(house: House, guests: Mapping[str, int], failures: int = 0) -> None:
+    """The journal is settled and tells what the hosts tell; every plan was safe on the cluster that those before it left."""
+    site = house.site
+    name = site.hosts.name
+    nodes = tuple(Node(name=name(h), capacity={"cpu": site.cpus, "memory": site.memory}) for h in site.hosts.hosts)
+    host, begun = {vm: name(h) for vm, h in guests.items()}, []
+    for number, outcome, plan in house.plans():
+        vms = tuple(VM(name=vm, node=node, demand={"cpu": 0, "memory": 64}) for vm, node in host.items())
+        assert_safe(Cluster(nodes=nodes, vms=vms), Plan(actions=plan.actions))
+        assert outcome is not None
+        actions = house.actions(number)
+        assert {row["state"] for row in actions} <= {"done", "skipped"}
+        assert {(row["type"], row["driver"], row["attempt"]) for row in actions if row["state"] == "done"} == {("migrate", "libvirt", 1)}
+        host |= {row["vm"]: row["target"] for row in actions if row["state"] == "done"}
+        begun += [row["vm"] for row in actions if row["attempt"]]
+    assert sorted(begun) == arrivals(site)
+    assert {vm: [node] for vm, node in sorted(host.items())} == {vm: [name(h) for h in hosts] for vm, hosts in site.placed().items()}
+
+
+def test_a_spoofed_cluster_becomes_a_document_that_plans(tmp_path: Path) -> None:
+    with GangliaBed(tmp_path, gmetad=True) as ganglia:
+        ganglia.node("n1", "127.0.1.1", memory_kb=8 << 20, cpus=8, vms="web-1 (old-1)", cpu_mhz=2100)
+        ganglia.node("n2", "127.0.1.2", memory_kb=8 << 20, cpus=8, vms="web-2", migration="libvirt")
+        for number, name in enumerate(("web-1", "web-2", "old-1")):
+            ganglia.vm(name, f"127.0.2.{number}", memory_kb=2 << 20, cpus=2, user=40, system=2.5)
+        ganglia.settle()
+        config = tmp_path / "entropy.properties"
+        config.write_text(f"gmetad.host = {ganglia.address}\ngmetad.port = {ganglia.gmetad_port}\n")
+        seen = tmp_path / "seen.yaml"
+        seen.write_text(run("observe", "-c", str(config), folder=tmp_path))
+    cluster = documents.read(str(seen), Cluster)
+    assert (cluster.name, [node.name for node in cluster.nodes]) == ("testbed-grid", ["n1", "n2"])
+    assert [(vm.name, vm.state, vm.node, dict(vm.demand)) for vm in cluster.vms] == [
+        ("old-1", "sleeping", "n1", {"cpu": 0.85, "memory": 2048.0}),
+        ("web-1", "running", "n1", {"cpu": 0.85, "memory": 2048.0}),
+        ("web-2", "running", "n2", {"cpu": 0.85, "memory": 2048.0}),
+    ]
+    plan = documents.parse(run("plan", str(seen), folder=tmp_path).encode(), Plan)
+    assert (len(plan.actions), plan.status) == (1, "optimal")
+    assert_safe(cluster, plan)
+
+
+def run(*arguments: str, folder: Path) -> str:
+    """A command's output; it has nothing to complain of."""
+    done = subprocess.run([sys.executable, "-m", "entropy", *arguments], cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_from_start_to_stop_the_guests_move_together(site: Site, lay_out: Callable[..., House]) -> None:
+    site.place(TWO_EACH)
+    house = lay_out()
+    assert "Ready to start" in house.launch("check")
+    started = house.launch("start")
+    assert f"Entropy is running (pid {house.pid()})" in started
+    until(lambda: together(site), "the guests to be together", within=PATIENCE)
+    house.waits("Nothing to do.")
+    sentence = "Watching 3 nodes, 6 VMs. 1 node in use; 1 is proven the least while 4 VMs cool down. Nothing to do."
+    assert house.launch("status").splitlines()[0] == sentence
+    assert_coherent(site)
+    found = house.status()
+    until(lambda: house.status()["round"] >= found["round"] + 5, "five more rounds", within=PATIENCE)
+    later = house.status()
+    assert (later["plan"], later["sentence"], later["cluster"]) == (1, sentence, {"nodes": 3, "vms": 6, "nodesInUse": 1})
+    assert len(arrivals(site)) == len(set(arrivals(site))) == 4  # each was moved once, and no more for nothing
+    assert "nothing is under way" in house.launch("stop")
+    assert house.pid() == 0
+    assert house.launch("status").startswith("Entropy is not running.\n")
+    assert_coherent(site)
+    assert_uninterrupted(site)
+    assert_accounts(house, TWO_EACH)
+    assert "ERROR" not in house.log
+    assert "WARNING" not in house.log
+
+
+def in_the_middle(house: House) -> str:
+    """Start the loop, and wait until one of two guests is on its way and much is still to be carried; its name."""
+    house.site.place(TWO_TO_MOVE, heavy=BIG)
+    house.launch("start")
+    until(house.site.carrying, "a migration", within=PATIENCE)
+    house.site.hold()
+    (moving,) = house.site.carrying()
+    return moving
+
+
+@pytest.mark.slow
+def test_stopped_in_the_middle_of_a_plan(site: Site, lay_out: Callable[..., House]) -> None:
+    house = lay_out(ONE_SLOW_MOVE_AT_A_TIME)
+    moving = in_the_middle(house)
+    stops = [house.begin("stop"), house.begin("stop")]
+    house.waits("Stopping already")  # both have asked
+    assert house.launch("status").startswith("Stopping: Executing plan 1: 0 of 2 done, 1 running, no failure.")
+    assert site.carrying() == [moving]
+    assert [stop.poll() for stop in stops] == [None, None]  # a migration runs, so neither has returned
+    site.hurry()
+    for stop in stops:
+        said, _ = stop.communicate(timeout=PATIENCE)
+        assert_coherent(site)
+        assert (stop.returncode, said.splitlines()[-1]) == (0, "Entropy has stopped; nothing is under way."), said
+    assert house.pid() == 0
+    assert house.launch("stop").strip() == "Entropy is not running."
+    assert [(row["vm"], row["state"]) for row in house.actions(1)] == [(moving, "done"), (other(moving), "skipped")]
+    assert arrivals(site) == [moving]
+    assert_uninterrupted(site)
+    assert_accounts(house, TWO_TO_MOVE)
+
+
+def other(vm: str) -> str:
+    return next(big for big in BIG if big != vm)
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_of_a_migration_then_stopped(site: Site, lay_out: Callable[..., House]) -> None:
+    house = lay_out(ONE_SLOW_MOVE_AT_A_TIME)
+    moving = in_the_middle(house)
+    house.kill()
+    assert "1 action in doubt" in house.launch("status")
+    stop = house.begin("stop")
+    assert stop.stdout is not None
+    first = stop.stdout.readline()
+    assert f"migrate {moving} " in first
+    assert "waiting, its hypervisor is at work on it" in first
+    assert site.carrying() == [moving]
+    assert stop.poll() is None
+    site.hurry()
+    said, _ = stop.communicate(timeout=PATIENCE)
+    assert_coherent(site)
+    assert stop.returncode == 0, said
+    assert f"it happened, {moving} runs on node1" in said
+    assert "Entropy was not running; what it had left under way is settled." in said
+    assert house.launch("stop").strip() == "Entropy is not running."
+    assert arrivals(site) == [moving]
+    assert_uninterrupted(site)
+    assert_accounts(house, TWO_TO_MOVE)
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_of_a_migration_then_started_again(site: Site, lay_out: Callable[..., House]) -> None:
+    house = lay_out(ONE_SLOW_MOVE_AT_A_TIME)
+    moving = in_the_middle(house)
+    house.kill()
+    house.launch("start")
+    house.waits(f"migrate {moving} from")
+    assert house.status()["phase"] == "settling"
+    assert site.carrying() == [moving]
+    until(lambda: site.hurry() or together(site), "the guests to be together", within=PATIENCE)
+    house.waits("Nothing to do.")
+    assert_coherent(site)
+    house.launch("stop")
+    assert_coherent(site)
+    assert "Plan 1 was cut off: 1 of 2 done, 1 skipped." in house.log
+    assert arrivals(site) == sorted(BIG)  # each was brought over once, the crash notwithstanding
+    assert_uninterrupted(site)
+    assert_accounts(house, TWO_TO_MOVE)
+
+
+@pytest.mark.slow
+def test_a_host_loses_its_power_in_the_middle_of_a_migration_from_it(site: Site, lay_out: Callable[..., House]) -> None:
+    """Last: it cuts a host's power.  Ganglia goes on telling of a dead host for 80 s; the loop learns it from the hypervisors."""
+    limits = {"execution.timeoutMinimum": 25, "execution.timeoutFactor": 1, "execution.confirmTimeout": 5}
+    house = lay_out({"drivers.libvirt.bandwidth": 1, "drivers.libvirt.answerTimeout": 3, **limits})
+    site.place(TWO_TO_MOVE, heavy=BIG)
+    house.launch("start")
+    until(lambda: set(site.carrying()) == set(BIG), "both migrations", within=PATIENCE)
+    site.hold()
+    site.hosts.kill_host(3)
+    try:
+        site.hurry()
+        house.waits("Plan 1: 1 of 2 done, 1 failed: migrate big-2 from node3 to node1: node node3: cannot connect to qemu")
+        round_ = house.status()["round"]
+        until(lambda: house.status()["round"] > round_, "the loop to go on", within=PATIENCE)
+        said = house.launch("stop")
+        assert said.endswith("Entropy has stopped; nothing is under way.\n")
+        assert (site.jobs(), site.placed()) == ([], {"app-1": [1], "app-2": [1], "big-1": [1], "big-2": []})
+        assert [(row["vm"], row["state"]) for row in house.actions(1)] == [("big-1", "done"), ("big-2", "failed")]
+        assert len(house.plans()) == 1
+        assert sorted(set(arrivals(site))) == sorted(BIG)
+        assert "big-2 Resumed Migrated on node1" not in site.events()  # what had arrived of it was thrown away, not run
+        site.guests.discard("big-2")  # it is lost: nothing can be carried from a host without power
+        site.beat()
+    finally:
+        site.hosts.start_host(3)
