@@ -82,6 +82,12 @@ def test_repair_of_one_overload_moves_the_cheapest_that_suffices() -> None:
     assert (found.outcome, moved) == ("optimal", ["big"])  # 1 GiB frees 3 cores: cheaper than x
 
 
+def test_repair_opens_no_empty_node_without_need() -> None:
+    vms = (_vm("x", "a", 3, 1), _vm("y", "a", 2, 1), _vm("z", "b", 1, 1))
+    found = _place(compile_problem(Cluster(nodes=(_node("a"), _node("empty"), _node("b")), vms=vms), Policy()), "repair")
+    assert (found.outcome, found.host[2], sorted(found.host[:2].tolist())) == ("optimal", 2, [0, 2])
+
+
 def test_fragmented_memory_is_repaired_by_moving_others() -> None:
     """A drained 8 GiB VM fits nowhere until a 4 GiB VM makes room: 12 GiB is the least."""
     nodes = (_node("a", maintenance=True), _node("b", gib=12), _node("c", gib=12))
