@@ -2,8 +2,8 @@
 
 The cheapest VMs whose departure ends each overload, VMs that may not stay, members of groups above their limit and VMs that must
 start are taken out and placed where most room is left, first on nodes in use that nothing leaves: such moves wait for nothing and
-open no empty node.  What finds
-no room is settled by trades with other VMs, else by the exact model on a neighbourhood that widens until it suffices.
+open no empty node.  What finds no room is settled by trades with other VMs, else by the exact model on a neighbourhood that widens until
+it suffices.
 """
 
 from __future__ import annotations
