@@ -108,6 +108,22 @@ def test_whatever_fails_the_loop_observes_and_plans_again_until_it_is_done(kind:
     assert it.notes.sentences[-1].endswith("Nothing to do.")
 
 
+def test_while_it_waits_it_says_what_came_of_the_plan_and_not_what_was_intended() -> None:
+    async def scenario(it: Controlled) -> None:
+        await it.run(1)
+
+    faults = Faults(
+        actions=(ActionFault(kind="refused", subject="a", attempt=None), ActionFault(kind="refused", subject="b", attempt=None))
+    )
+    for these, came in ((faults, "Plan 1: 0 of 1 done, 1 failed: migrate "), (Faults(), "Plan 1: 1 of 1 done.")):
+        it = controlled(lambda these=these: SimulatedCluster(cluster_of({"a": "n1", "b": "n2"}), faults=these), scenario)  # type: ignore[misc]
+        (outcome,) = it.notes.rounds
+        assert outcome.sentence.startswith("Plan 1: 1 move, ")
+        assert outcome.result.startswith(came)
+        assert outcome.level == ("warning" if these is faults else "info")
+        assert it.notes.sayings[-1] == (outcome.level, outcome.result)
+
+
 def test_a_vm_that_failed_to_move_is_left_alone_for_the_cool_down_and_others_are_moved_instead() -> None:
     cluster = cluster_of({"a": "n1", "b": "n2"})  # either may join the other
 

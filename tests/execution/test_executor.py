@@ -81,6 +81,18 @@ def test_a_chain_runs_in_order_and_is_seen_done() -> None:
     assert ran.journal.last_moved() == {"b": 11.0, "a": 22.0}
 
 
+def test_what_a_driver_says_is_told_at_once_and_not_only_with_the_outcome(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="entropy.execution.executor")
+    for kind, said in (("refused", "the hypervisor refuses"), ("hang", "so it was told to give up")):
+        caplog.clear()
+        Ran(TWO, migrate("m1", "b", "n2", "n3"), faults=Faults(actions=(ActionFault(kind=kind, subject="b"),)))  # type: ignore[arg-type]
+        first, *_, last = caplog.messages
+        assert first.startswith("migrate b from n2 to n3: ")
+        assert first.endswith(". Looking what became of it.")
+        assert said in first
+        assert last.startswith("migrate b from n2 to n3: done")
+
+
 def test_every_type_of_action() -> None:
     cluster = cluster_of({"a": "n1", "s": "(n1)", "r": "", "x": "n2", "y": "n2", "z": "(n2)"}, nodes=3)
     off = Cluster(nodes=(*cluster.nodes, Node(name="n4", state="offline", capacity={"memory": 5000})), vms=cluster.vms)

@@ -102,7 +102,7 @@ class Board:
     def finished(self, outcome: Round) -> None:
         """The round is over."""
         self.last = outcome
-        self.facts |= {"round": outcome.number, "decision": outcome.sentence, "level": outcome.level}
+        self.facts |= {"round": outcome.number, "decision": outcome.result, "level": outcome.level}
         if outcome.plan is not None:
             self.facts["plan"] = outcome.plan
         if outcome.cluster is not None:

@@ -76,6 +76,11 @@ class Round:
     report: Report | None = None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def result(self) -> str:
+        """What came of it: of the plan where one was executed, else the sentence."""
+        return self.sentence if self.report is None else f"Plan {self.plan}: {self.report.sentence().rstrip('.')}."
+
 
 class Watcher(Protocol):
     """Log and status: told what the loop does, when it does it."""
@@ -157,7 +162,7 @@ class ControlLoop:
             if rounds is not None and self._rounds >= rounds:
                 break
             pause = max(0.0, started + outcome.wait - loop.time())
-            self.watcher.phase("waiting", outcome.sentence, outcome.plan, pause)
+            self.watcher.phase("waiting", outcome.result, outcome.plan, pause)
             await any_of((stopping, self.wake), pause)
 
     async def round(self, stopping: asyncio.Event) -> Round:
@@ -248,10 +253,12 @@ class ControlLoop:
         self._in_doubt = not report.ok
         failed = (entry.action.vm for entry in report.actions if entry.outcome in ("failed", "in_doubt"))
         self._tried.update((vm, self.journal.now()) for vm in failed if vm is not None)
-        self.watcher.said("info" if report.ok else "warning", f"Plan {number}: {report.sentence().rstrip('.')}.")
         self._failures = 0 if report.ok else self._failures + 1
         wait = self.settings.interval if report.ok else self._back_off()
-        return replace(outcome, sentence=text, level=level, plan=number, report=report, wait=wait)
+        level = level if report.ok else "warning"
+        outcome = replace(outcome, sentence=text, level=level, plan=number, report=report, wait=wait)
+        self.watcher.said("info" if report.ok else "warning", outcome.result)
+        return outcome
 
     def _blind(self, started: float, problem: str) -> Round:
         self._failures += 1

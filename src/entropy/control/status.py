@@ -37,7 +37,7 @@ class Status:
         lines = [self.sentence]
         for key, title in _TITLES:
             value = self.facts.get(key)
-            if value not in (None, "", [], {}):
+            if value not in (None, "", [], {}, self.sentence):
                 lines.append(f"  {title + ':':<11} {_shown(value)}")
         lines += [f"  warning:    {text}" for text in self.facts.get("warnings", ())]
         return "\n".join(lines)

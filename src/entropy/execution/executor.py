@@ -165,13 +165,19 @@ class _Execution:
             await asyncio.wait({task}, timeout=self._settings.cancel_grace)
         now = self._loop.time()
         if not task.done() or task.cancelled():
+            self._say_at_once(start, f"no answer within {start.limit:g} s, so it was told to give up")
             self._events.put_nowait(Returned(now, start.id, given_up=True))
         elif isinstance(problem := task.exception(), InputError):
             self._events.put_nowait(Unstartable(now, start.id, str(problem)))
         elif problem is not None:
+            self._say_at_once(start, reason_of(problem))
             self._events.put_nowait(Returned(now, start.id, reason_of(problem), given_up))
         else:
             self._events.put_nowait(Returned(now, start.id))
+
+    def _say_at_once(self, start: Start, problem: str) -> None:
+        """The outcome is not known before the cluster has been seen, which may take minutes; why is known now."""
+        _log.info("%s: %s. Looking what became of it.", self._plan.by_id[start.id].describe(), problem.rstrip("."))
 
     async def _perform(self, id_: str) -> None:
         await self._directory.perform(self._plan.by_id[id_], self._cluster)
