@@ -8,7 +8,7 @@ from checked import assert_safe
 from entropy.model.cluster import VM, Cluster, Node, Power
 from entropy.model.errors import InfeasibleError
 from entropy.model.policy import Policy
-from entropy.model.rules import Fence, Killed, Offline, Online, Running
+from entropy.model.rules import Fence, Killed, Offline, Online, Quarantine, Running, Sleeping
 from entropy.placement.portfolio import Budget
 from entropy.planning.planner import PlanOptions, Result, plan
 from entropy.verification.verify import verify
@@ -98,6 +98,62 @@ def test_best_effort_does_not_shut_down_a_node_that_a_vm_cannot_leave() -> None:
     policy = Policy(constraints=(Offline(nodes=("a", "b")),))
     result = plan(cluster, policy, PlanOptions(work_limit=1.0, best_effort=True))
     assert [action.describe() for action in result.plan.actions] == ["migrate w from b to c", "shut down b"]
+
+
+def test_best_effort_leaves_alone_what_cannot_be_ordered() -> None:
+    """It gave up, though the full nodes whose VMs fences want swapped are but a corner of the cluster."""
+    vms = (_vm("v", "a", 3000), _vm("w", "b", 3000), _vm("x", "c", 3000), _vm("y", "c", 1500))
+    cluster = Cluster(nodes=tuple(_node(n) for n in "abcd"), vms=vms)
+    fences = (Fence(vms="v", nodes="b"), Fence(vms="w", nodes="a"), Fence(vms="y", nodes=("c", "d")))
+    result = plan(cluster, Policy(objective="repair", constraints=fences), PlanOptions(work_limit=1.0, best_effort=True))
+    assert [action.describe() for action in result.plan.actions] == ["migrate y from c to d"]
+    assert result.plan.summary is not None
+    assert result.plan.summary.unsatisfied[0].startswith("VM v, w left as observed: No safe order: ")
+
+
+# -- states ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_vm_that_never_ran_is_started_to_be_suspended() -> None:
+    """Nobody had thought of a node for it: a ValueError."""
+    vms = (_vm("v", None, 3000), _vm("w", "a", 2000))
+    cluster = Cluster(nodes=(_node("a"), _node("b"), _node("c", maintenance=True, memory=9999)), vms=vms)
+    policy = Policy(constraints=(Sleeping(vms="v"),))
+    result = _planned(cluster, policy)
+    assert [action.describe() for action in result.plan.actions] == ["run v on b", "suspend v on b"]
+    assert _summary(result) == ("optimal", 1, 3000)
+    with pytest.raises(InfeasibleError, match="VM v has to be started to be suspended"):
+        _planned(cluster, Policy(constraints=(Sleeping(vms="v"), Fence(vms="v", nodes="c"))))
+
+
+@pytest.mark.parametrize(
+    ("node", "rules", "told"),
+    [
+        ({"state": "offline"}, (Running(vms="v"),), "VM v cannot be resumed: its image lies on a, which is off and is not to be started"),
+        ({"state": "offline"}, (Killed(vms="v"),), "VM v cannot be stopped: its image lies on a, which is off and is not to be started"),
+        ({"untouchable": "no news"}, (Killed(vms="v"),), "VM v cannot be stopped: its image lies on a, which is left alone: no news"),
+        ({}, (Running(vms="v"), Quarantine(nodes="a")), "VM v cannot be resumed: its image lies on a, which nothing may enter or leave"),
+    ],
+)
+def test_an_image_that_cannot_be_reached(node: dict[str, object], rules: tuple[Running | Killed | Quarantine, ...], told: str) -> None:
+    """That no node was tried with success proved nothing, so it was exit 5; and best effort gave everything up."""
+    vms = (_vm("v", "a", state="sleeping"), _vm("w", "b", 3000), _vm("x", "b", 1500))
+    cluster = Cluster(nodes=(_node("a", **node), _node("b"), _node("c")), vms=vms)
+    policy = Policy(objective="repair", constraints=rules)
+    with pytest.raises(InfeasibleError, match=told):
+        plan(cluster, policy)
+    result = plan(cluster, policy, PlanOptions(work_limit=1.0, best_effort=True))
+    assert [action.describe() for action in result.plan.actions] == ["migrate x from b to c"]
+    assert result.plan.summary is not None
+    assert result.plan.summary.unsatisfied == (told,)
+
+
+def test_a_vm_that_is_not_migratable_resumes_where_its_image_lies() -> None:
+    """Placement put it where most room was left, and was called optimal; the order then had to refuse."""
+    vms = (_vm("v", "a", state="sleeping", migratable=False), _vm("w", "a", 3500))
+    cluster = Cluster(nodes=(_node("a"), _node("b")), vms=vms)
+    result = _planned(cluster, Policy(objective="repair", constraints=(Running(vms="v"),)))
+    assert [action.describe() for action in result.plan.actions] == ["migrate w from a to b", "resume v on a"]
 
 
 # -- bounds ---------------------------------------------------------------------------------------------------------

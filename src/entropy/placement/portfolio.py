@@ -20,7 +20,7 @@ from entropy.placement.repair import repair
 from entropy.placement.working import Working
 from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 
-__all__ = ["EXACT_PAIRS", "Budget", "place"]
+__all__ = ["EXACT_PAIRS", "Budget", "affordable", "place"]
 
 EXACT_PAIRS = 40_000
 """VM-node pairs up to which the whole problem is given to the exact model."""
@@ -80,7 +80,7 @@ def place(problem: Problem, search: Search, node_cost: Integers, budget: Budget)
         return Placement(outcome=outcome, host=working.host, nodes=nothing, moved=nothing, left_out=tuple(int(v) for v in left))
     if search == "consolidate":
         kept = bounds.kept_weight(problem, leaving)
-        most = _count(node_cost, least_cost)
+        most = affordable(node_cost, least_cost)
         least_moved = bounds.moved_bound(problem, leaving, most)
         working = consolidate(working, kept, node_cost, least_cost, least_moved, rng, budget.share(0.5))
     best = _Best(problem, search, node_cost, working.host.copy(), least_cost, leaving)
@@ -91,7 +91,7 @@ def place(problem: Problem, search: Search, node_cost: Integers, budget: Budget)
     return best.placement()
 
 
-def _count(node_cost: Integers, cost: int) -> int | None:
+def affordable(node_cost: Integers, cost: int) -> int | None:
     """How many nodes a cost pays for; ``None`` when nodes differ in cost, or cost nothing."""
     return cost // int(node_cost[0]) if len(np.unique(node_cost)) == 1 and node_cost[0] > 0 else None
 
@@ -126,7 +126,7 @@ class _Best:
     @property
     def moved(self) -> Goal:
         """The bound holds for every placement with no more nodes than this one (in repair: for every viable one)."""
-        most = _count(self.node_cost, self.nodes.value) if self.search == "consolidate" else None
+        most = affordable(self.node_cost, self.nodes.value) if self.search == "consolidate" else None
         bound = max(bounds.moved_bound(self.problem, self.leaving, most), self.proven_moved)
         return Goal(value=self.value(self.host)[1], bound=bound)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from entropy.planning.images import may_start_on, started_to_sleep
 from entropy.planning.words import exact, listed
 from entropy.problem.problem import Bools, Problem, State, positions
 
@@ -28,11 +29,37 @@ class Conflict:
 def conflicts(problem: Problem) -> tuple[Conflict, ...]:
     """Every simple conflict of ``problem``, the most specific first."""
     told = (Conflict(text=c.text, vms=(c.vm,) if c.vm >= 0 else (), nodes=(c.node,) if c.node >= 0 else ()) for c in problem.contradictions)
-    return (*told, *_stuck(problem), *_homeless(problem), *_overfull(problem), *_groups(problem), *_volume(problem))
+    return (
+        *told,
+        *_unreachable(problem),
+        *_stuck(problem),
+        *_homeless(problem),
+        *_unstartable(problem),
+        *_overfull(problem),
+        *_groups(problem),
+        *_volume(problem),
+    )
 
 
 def _amount(problem: Problem, r: int, value: int) -> str:
     return exact(problem.resources[r], value / problem.scale[r])
+
+
+def _unreachable(problem: Problem) -> Iterator[Conflict]:
+    """VMs whose state must change on a node where it cannot."""
+    told = {State.RUNNING: "resumed", State.READY: "stopped", State.SLEEPING: "suspended"}
+    for v in positions((problem.state != problem.goal) & (problem.host >= 0)):
+        n, sleeps, goal = int(problem.host[v]), problem.state[v] == State.SLEEPING, State(int(problem.goal[v]))
+        where = f"its image lies on {problem.node_name(n)}" if sleeps else f"it runs on {problem.node_name(n)}"
+        if sleeps and not (problem.online[n] or problem.power[n]):
+            why = "which is off and is not to be started"
+        elif left_alone := problem.cluster.nodes[n].untouchable:
+            why = f"which is left alone: {left_alone}"
+        elif problem.untouchable[n] and goal == State.RUNNING:
+            why = "which nothing may enter or leave"
+        else:
+            continue
+        yield Conflict(text=f"VM {problem.vm_name(v)} cannot be {told[goal]}: {where}, {why}", vms=(int(v),), nodes=(n,))
 
 
 def _stuck(problem: Problem) -> Iterator[Conflict]:
@@ -74,6 +101,13 @@ def _homeless(problem: Problem) -> Iterator[Conflict]:
                 break
         else:
             yield Conflict(text=f"VM {name} fits on none of the {len(allowed)} nodes that it may use, even empty", vms=(int(v),))
+
+
+def _unstartable(problem: Problem) -> Iterator[Conflict]:
+    """VMs that have to be started to be suspended, and may not run anywhere."""
+    vms = started_to_sleep(problem)
+    for v in vms[~may_start_on(problem, vms).any(axis=1)]:
+        yield Conflict(text=f"VM {problem.vm_name(v)} has to be started to be suspended, and may run on no node, even empty", vms=(int(v),))
 
 
 def _fit_somewhere(problem: Problem) -> Bools:

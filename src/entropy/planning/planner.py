@@ -17,9 +17,10 @@ from entropy.model.plan import Action, Plan
 from entropy.model.policy import Objective, Policy
 from entropy.placement import bounds
 from entropy.placement.placement import Placement
-from entropy.placement.portfolio import Budget, Search, place
-from entropy.planning.best_effort import leave_alone, relaxed
+from entropy.placement.portfolio import Budget, Search, affordable, place
+from entropy.planning.best_effort import leave_alone, leave_blocked, relaxed
 from entropy.planning.conflicts import conflicts
+from entropy.planning.images import started_to_sleep, with_images
 from entropy.planning.options import PlanOptions, Result
 from entropy.planning.summary import Proof, forced_transitions, sentence, status_of, summarise
 from entropy.planning.target import target_problem
@@ -100,17 +101,25 @@ class _Round:
         cost, watts = _node_cost(problem)
         search: Search = "repair" if self.objective == "repair" else "consolidate"
         problem, placement = self._place(problem, search, cost)
-        proof = self._proof(problem, placement, cost, watts)
-        first, reasons, blocked = problem, [], None
+        first, best, wanted, reasons, blocked = problem, placement, search, [], None
         for _ in range(_ROUNDS):
-            host = _with_images(problem, placement.host)
+            host = with_images(problem, placement.host)
             try:
                 actions = schedule(problem, host, self.options.durations)
             except Unorderable as problem_found:
                 blocked = problem_found
                 reasons.append(f"a better placement was dropped: {blocked.reason}")
-                problem, placement, search = self._around(problem, placement, blocked, search, cost)
+                if (other := self._around(problem, placement, blocked, search, cost)) is not None:
+                    problem, placement, search = other
+                    continue
+                if not (stuck := self._left_to_leave(first, blocked)):
+                    proven = blocked.proven and not self.options.held and _all_forced(first)
+                    error = InfeasibleError if proven else NoPlanInTimeError
+                    raise error(f"no order of actions leads to a viable configuration: {blocked.reason}") from blocked
+                first, best = self._place(leave_blocked(first, stuck, blocked.reason), wanted, cost)
+                problem, placement, search = first, best, wanted
                 continue
+            proof = self._proof(first, best, placement, cost, watts)
             return _Found(problem=replace(problem, held=first.held), host=host, actions=actions, proof=proof, reasons=tuple(reasons[-3:]))
         reason = blocked.reason if blocked else ""
         raise NoPlanInTimeError(f"no order of actions was found in {_ROUNDS} placements; the last was blocked: {reason}")
@@ -131,7 +140,7 @@ class _Round:
 
     def _around(
         self, problem: Problem, placement: Placement, blocked: Unorderable, search: Search, cost: Integers
-    ) -> tuple[Problem, Placement, Search]:
+    ) -> tuple[Problem, Placement, Search] | None:
         """Another placement: with the blocking VMs where they are; else without their destinations, all or one; else only repaired."""
         known = {c.text for c in conflicts(problem)}
         for alternative in self._alternatives(problem, placement, blocked.vms):
@@ -144,8 +153,14 @@ class _Round:
             again = place(problem, "repair", cost, self.budget)
             if not again.left_out and self._differs(again, placement):
                 return problem, again, "repair"
-        error = InfeasibleError if blocked.proven and _all_forced(problem, placement) else NoPlanInTimeError
-        raise error(f"no order of actions leads to a viable configuration: {blocked.reason}")
+        return None
+
+    def _left_to_leave(self, problem: Problem, blocked: Unorderable) -> list[int]:
+        """With best effort, the blocking VMs that are not left alone yet."""
+        if not self.options.best_effort:
+            return []
+        untouched = (problem.goal == problem.state) & (problem.held | (problem.goal != State.RUNNING))
+        return [v for v in blocked.vms if not untouched[v]]
 
     @staticmethod
     def _differs(one: Placement, other: Placement) -> bool:
@@ -165,11 +180,16 @@ class _Round:
             for v in moved:
                 yield _banning(problem, [v], placement.host)
 
-    def _proof(self, problem: Problem, placement: Placement, cost: Integers, watts: bool) -> Proof:
+    def _proof(self, problem: Problem, best: Placement, placement: Placement, cost: Integers, watts: bool) -> Proof:
+        """What is proven of ``problem``, of which ``best`` was the first placement and ``placement`` is the one that can be ordered."""
         nodes = power = None
         if self.objective == "consolidate":
-            nodes, power = (None, placement.nodes.bound / _WATT) if watts else (placement.nodes.bound, None)
-        moved = placement.moved.bound + forced_transitions(problem)
+            nodes, power = (None, best.nodes.bound / _WATT) if watts else (best.nodes.bound, None)
+        moved = best.moved.bound
+        if self.objective == "consolidate" and (spent := _spent(placement, cost)) > _spent(best, cost):
+            leaving, _ = bounds.must_leave(problem)  # with more nodes in use, fewer moves may do
+            moved = min(moved, bounds.moved_bound(problem, leaving, affordable(cost, spent)))
+        moved += forced_transitions(problem)
         if self.options.held:  # what only a cool-down forbids is no proof
             free = compile_problem(self.cluster, self.policy, lenient=self.options.lenient)
             leaving, _ = bounds.must_leave(free)
@@ -252,17 +272,16 @@ def _banning(problem: Problem, vms: list[int], host: Indices) -> Problem:
     return replace(problem, domains=np.stack(domains), domain_of=domain_of)
 
 
-def _with_images(problem: Problem, host: Indices) -> Indices:
-    """``host`` with the nodes of images added: sleeping VMs stay where they are, suspended ones where they run."""
-    sleeps = problem.goal == State.SLEEPING
-    return np.where(sleeps, problem.host, host).astype(np.int32)
+def _spent(placement: Placement, cost: Integers) -> int:
+    """Cost of the nodes in use."""
+    return int(cost[np.unique(placement.host[placement.host >= 0])].sum())
 
 
-def _all_forced(problem: Problem, placement: Placement) -> bool:
-    """Is this the only placement?  Then an order that provably does not exist proves that no plan does."""
+def _all_forced(problem: Problem) -> bool:
+    """Is there only one placement?  Then an order that provably does not exist proves that no plan does."""
     allowed = problem.domains.sum(axis=1)[problem.domain_of]
     movers = problem.runs_at_end() & ~problem.held
-    return bool(np.all(allowed[movers] <= 1))
+    return bool(np.all(allowed[movers] <= 1)) and not len(started_to_sleep(problem))
 
 
 def _no_placement(problem: Problem, placement: Placement) -> Exception:

@@ -33,7 +33,7 @@ def forced_transitions(problem: Problem, host: Indices | None = None) -> int:
 
     A suspend on another node than the VM's takes a migration as well.
     """
-    suspended = (problem.state == State.RUNNING) & (problem.goal == State.SLEEPING)
+    suspended = (problem.state != State.SLEEPING) & (problem.goal == State.SLEEPING)
     resumed = (problem.state == State.SLEEPING) & (problem.goal == State.RUNNING)
     total = int(problem.weight[suspended | resumed].sum())
     if host is None:
@@ -41,8 +41,7 @@ def forced_transitions(problem: Problem, host: Indices | None = None) -> int:
     elsewhere = (host >= 0) & (problem.host >= 0) & (host != problem.host)
     moved = elsewhere & ((problem.state == State.RUNNING) & (problem.goal != State.READY))
     twice = elsewhere & (problem.state == State.SLEEPING) & (problem.goal == State.SLEEPING)
-    started = (problem.state == State.READY) & (problem.goal == State.SLEEPING)
-    return total + int(problem.weight[moved].sum()) + 2 * int(problem.weight[twice].sum()) + int(problem.weight[started].sum())
+    return total + int(problem.weight[moved].sum()) + 2 * int(problem.weight[twice].sum())
 
 
 def summarise(

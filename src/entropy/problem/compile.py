@@ -44,7 +44,7 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
     untouchable = np.array([bool(n.untouchable) or k in draft.closed for k, n in enumerate(cluster.nodes)], dtype=np.bool_)
     usable = power & ~untouchable & np.array([not n.maintenance for n in cluster.nodes], dtype=np.bool_)
     domains = _Domains(usable)
-    domain_of = [domains.row(draft.domains.get(v, ())) for v in range(len(cluster.vms))]
+    domain_of = [domains.row((*draft.domains.get(v, ()), *_image(vm, int(host[v]), usable))) for v, vm in enumerate(cluster.vms)]
     path_of = [domains.row(draft.paths.get(v, ())) for v in range(len(cluster.vms))]
     table = domains.table()
     memory = amounts.resources.index("memory") if "memory" in amounts.resources else -1
@@ -76,6 +76,15 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
     )
     problem.held[:] = _held(problem, draft, held)
     return problem
+
+
+def _image(vm: VM, n: int, usable: Bools) -> tuple[Bools, ...]:
+    """A VM that sleeps and is not migratable runs nowhere but where its image lies."""
+    if vm.state != "sleeping" or vm.migratable:
+        return ()
+    mask = np.zeros_like(usable)
+    mask[n] = True
+    return (mask,)
 
 
 def _may_stay(draft: Draft, v: int, n: int, power: Bools) -> bool:
