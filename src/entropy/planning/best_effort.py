@@ -16,7 +16,8 @@ __all__ = ["leave_alone", "leave_blocked", "relaxed"]
 
 def relaxed(problem: Problem) -> Problem:
     """``problem`` with every simple conflict set aside."""
-    found = conflicts(problem)
+    told = {note.vm for note in problem.unsatisfied}
+    found = [c for c in conflicts(problem) if not (len(c.vms) == 1 and c.vms[0] in told)]
     if not found:
         return problem
     notes = tuple(Unsatisfied(text=c.text, vm=c.vms[0] if c.vms else -1, node=c.nodes[0] if c.nodes else -1) for c in found)
@@ -37,8 +38,8 @@ def leave_alone(problem: Problem, vms: Collection[int]) -> Problem:
 def leave_blocked(problem: Problem, vms: Collection[int], reason: str) -> Problem:
     """``problem`` with ``vms``, for which no order of actions was found, left as they are."""
     names = listed([problem.vm_name(v) for v in vms])
-    note = Unsatisfied(text=f"VM {names} left as observed: {reason}", vm=min(vms), node=int(problem.host[min(vms)]))
-    return _as_observed(replace(problem, unsatisfied=(*problem.unsatisfied, note)), vms)
+    notes = tuple(Unsatisfied(text=f"VM {names} left as observed: {reason}", vm=v, node=int(problem.host[v])) for v in vms)
+    return _as_observed(replace(problem, unsatisfied=problem.unsatisfied + notes), vms)
 
 
 def _text(problem: Problem, v: int) -> str:

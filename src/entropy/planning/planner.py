@@ -36,6 +36,8 @@ __all__ = ["PlanOptions", "Result", "plan"]
 
 _ROUNDS = 12
 """How often a placement that cannot be ordered is replaced by another one."""
+_FEWER_ROUNDS = 3
+"""The same, once best effort has left something alone."""
 _RESERVE = 0.1
 """Share of the time limit kept for ordering and verification."""
 
@@ -101,28 +103,25 @@ class _Round:
         cost, watts = _node_cost(problem)
         search: Search = "repair" if self.objective == "repair" else "consolidate"
         problem, placement = self._place(problem, search, cost)
-        first, best, wanted, reasons, blocked = problem, placement, search, [], None
-        for _ in range(_ROUNDS):
+        first, best, wanted, rounds = problem, placement, search, _ROUNDS
+        reasons: list[str] = []
+        while True:
             host = with_images(problem, placement.host)
             try:
                 actions = schedule(problem, host, self.options.durations)
-            except Unorderable as problem_found:
-                blocked = problem_found
+            except Unorderable as blocked:
+                rounds -= 1
                 reasons.append(f"a better placement was dropped: {blocked.reason}")
-                if (other := self._around(problem, placement, blocked, search, cost)) is not None:
+                if rounds and (other := self._around(problem, placement, blocked, search, cost)) is not None:
                     problem, placement, search = other
                     continue
-                if not (stuck := self._left_to_leave(first, blocked)):
-                    proven = blocked.proven and not self.options.held and _all_forced(first)
-                    error = InfeasibleError if proven else NoPlanInTimeError
-                    raise error(f"no order of actions leads to a viable configuration: {blocked.reason}") from blocked
+                if not (stuck := self._to_leave(first, blocked, host)):
+                    raise self._no_order(first, blocked, rounds) from blocked
                 first, best = self._place(leave_blocked(first, stuck, blocked.reason), wanted, cost)
-                problem, placement, search = first, best, wanted
+                problem, placement, search, rounds = first, best, wanted, _FEWER_ROUNDS
                 continue
             proof = self._proof(first, best, placement, cost, watts)
             return _Found(problem=replace(problem, held=first.held), host=host, actions=actions, proof=proof, reasons=tuple(reasons[-3:]))
-        reason = blocked.reason if blocked else ""
-        raise NoPlanInTimeError(f"no order of actions was found in {_ROUNDS} placements; the last was blocked: {reason}")
 
     def _place(self, problem: Problem, search: Search, cost: Integers) -> tuple[Problem, Placement]:
         if self.options.best_effort:
@@ -155,12 +154,22 @@ class _Round:
                 return problem, again, "repair"
         return None
 
-    def _left_to_leave(self, problem: Problem, blocked: Unorderable) -> list[int]:
-        """With best effort, the blocking VMs that are not left alone yet."""
+    def _to_leave(self, problem: Problem, blocked: Unorderable, host: Indices) -> list[int]:
+        """With best effort, the blocking VMs that are not left alone yet; all that change, once they are or time is up."""
         if not self.options.best_effort:
             return []
-        untouched = (problem.goal == problem.state) & (problem.held | (problem.goal != State.RUNNING))
-        return [v for v in blocked.vms if not untouched[v]]
+        runs = problem.goal == State.RUNNING
+        open_ = (problem.goal != problem.state) | (runs & ~problem.held)
+        if not self.budget.over and (stuck := [v for v in blocked.vms if open_[v]]):
+            return stuck
+        changing = (problem.goal != problem.state) | (runs & (host != problem.host))
+        return [int(v) for v in positions(open_ & changing)]
+
+    def _no_order(self, problem: Problem, blocked: Unorderable, rounds: int) -> Exception:
+        if blocked.proven and not self.options.held and _all_forced(problem):
+            return InfeasibleError(f"no order of actions leads to a viable configuration: {blocked.reason}")
+        tried = "leads to a viable configuration" if rounds else f"was found in {_ROUNDS} placements; the last was blocked"
+        return NoPlanInTimeError(f"no order of actions {tried}: {blocked.reason}")
 
     @staticmethod
     def _differs(one: Placement, other: Placement) -> bool:
