@@ -11,7 +11,7 @@ import pytest
 
 from controlled_loop import EXACT, Controlled, controlled
 from entropy.control.decision import Decision, View, decide
-from entropy.control.sentence import amount_of_memory, describe, executing, seconds
+from entropy.control.sentence import amount_of_memory, describe, seconds
 from entropy.control.settings import LoopSettings, Simplify
 from entropy.model.cluster import VM, Cluster
 from entropy.model.errors import InfeasibleError, InputError, InvalidPlanError, NoPlanInTimeError
@@ -186,7 +186,6 @@ def test_sentences_say_conditions_of_a_proof_and_numbers_with_units() -> None:
     )
     unproven = MadeUp(AssertionError(), plan_of(bound=1)).decide(FINE)
     assert describe(unproven, FINE) == "Watching 2 nodes, 3 VMs. 2 nodes in use; at least 1 is needed. Nothing to gain was found."
-    assert executing(318, 3, 6, 2, 0) == "Executing plan 318: 3 of 6 done, 2 running, no failure."
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from entropy.execution.settings import ExecutionSettings
 from entropy.model.cluster import Cluster, Node
 from entropy.model.errors import InputError, PlatformError
 from entropy.model.plan import Action, Plan
+from entropy.platforms.base import Observation
 from entropy.simulation.adapter import SimulatedAdapter
 from entropy.simulation.clock import run_virtual
 from entropy.simulation.cluster import SimulatedCluster
@@ -352,6 +353,48 @@ def test_an_action_that_no_driver_fits_fails_at_once() -> None:
     assert ran.outcomes() == {"m1": "failed", "m2": "done"}
     assert ran.report.by_id["m1"].ended == 0.0
     assert ran.report.by_id["m1"].detail == "no driver fits n1 (accepted: libvirt, ssh)"
+
+
+class _CancelsItself(SimulatedAdapter):
+    """Its connection goes away, and whatever it awaits on it is cancelled."""
+
+    async def observe(self) -> Observation:
+        self.looks += 1
+        if self.looks < 3:
+            raise asyncio.CancelledError
+        self.looks -= 1
+        return await super().observe()
+
+
+class _BusyCancelsItself(SimulatedDirectory):
+    async def busy(self, vm: str, node_name: str, cluster: Cluster) -> bool | None:
+        raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("answer", ["broken", "false-failure", "false-success", "silent"])
+def test_a_look_that_cancels_itself_is_a_look_that_failed(answer: FaultKind) -> None:
+    """It once ended the watch in silence, and the plan waited for ever."""
+
+    async def run() -> ExecutionReport:
+        world = SimulatedCluster(TWO, faults=Faults(actions=(ActionFault(kind=answer, subject="a"),)))
+        executor = Executor(_CancelsItself(world), _BusyCancelsItself(SimulatedDriver(world)), Journal("sqlite://"), QUICK)
+        return await executor.execute(Plan(actions=(migrate("m1", "a", "n1", "n3"), migrate("m2", "b", "n2", "n3"))), TWO)
+
+    report = run_virtual(run())
+    assert report.by_id["m2"].outcome == "done"
+    assert report.by_id["m1"].outcome == {"false-success": "in_doubt"}.get(answer, "done")  # "broken" is tried again
+
+
+def test_a_terminal_that_is_gone_does_not_end_the_plan() -> None:
+    def say(_progress: Progress, _number: int) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    async def run() -> ExecutionReport:
+        world = SimulatedCluster(TWO)
+        executor = Executor(SimulatedAdapter(world), SimulatedDirectory(SimulatedDriver(world)), Journal("sqlite://"), QUICK, on_change=say)
+        return await executor.execute(Plan(actions=(migrate("m1", "a", "n1", "n3"),)), TWO)
+
+    assert run_virtual(run()).ok
 
 
 class _Deaf(SimulatedDirectory):

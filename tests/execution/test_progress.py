@@ -2,7 +2,7 @@
 
 from entropy.execution.progress import Begin, Instruction, Looked, Progress, Returned, Settle, Start, StopRequested, Unstartable
 from entropy.execution.sight import Sight
-from entropy.model.plan import Plan
+from entropy.model.plan import Action, Plan
 from simulated_world import QUICK, migrate
 
 AT_SOURCE, THERE = Sight("source", "a runs on n1"), Sight("done", "a runs on n3")
@@ -28,7 +28,7 @@ def test_a_retry_that_waits_for_a_place_when_somebody_asks_to_stop_is_looked_at_
 
 
 def test_another_attempt_that_cannot_be_written_down_leaves_the_first_to_be_seen() -> None:
-    progress, _ = machine()
+    progress, _ = machine(retries=3)
     progress.handle(Returned(1.0, "m1", "lost"))
     progress.handle(Returned(2.0, "m2"))
     assert progress.handle(Looked(6.0, "m1", AT_SOURCE, busy=False)) == (Start("m1", 2, 42.0),)
@@ -37,6 +37,7 @@ def test_another_attempt_that_cannot_be_written_down_leaves_the_first_to_be_seen
     (settled,) = progress.handle(Looked(13.0, "m1", THERE, busy=False))
     assert isinstance(settled, Settle)
     assert settled.outcome == "done"
+    assert progress.track("m1").attempt == 2
     progress.check()
 
 
@@ -82,3 +83,18 @@ def test_the_sentence() -> None:
     progress.handle(Unstartable(1.0, "m1", "no driver"))
     progress.handle(StopRequested(2.0))
     assert progress.sentence(318) == "Executing plan 318: 0 of 2 done, 1 running, 1 failed; stopping."
+
+
+def test_a_long_chain_whose_beginning_fails_is_skipped_to_its_end() -> None:
+    """5,000 VMs one after another, as a ``sequence`` rule asks: each waits for the one before it."""
+    chain = tuple(
+        Action(id=f"a{k}", type="stop", vm=f"vm-{k}", node="n1", start=k, end=k + 1.0, after=(f"a{k - 1}",) if k else ())
+        for k in range(5000)
+    )
+    progress = Progress(Plan(actions=chain), QUICK)
+    progress.handle(Begin(0.0))
+    failed, *skipped = progress.handle(Unstartable(1.0, "a0", "no driver"))
+    assert failed == Settle("a0", "failed", "no driver")
+    assert [s.id for s in skipped if isinstance(s, Settle) and s.outcome == "skipped"] == [f"a{k}" for k in range(1, 5000)]
+    assert skipped[-1] == Settle("a4999", "skipped", "waits for a4998 (stop vm-4998 on n1), which was skipped")
+    progress.check()

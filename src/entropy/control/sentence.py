@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from entropy.model.cluster import Cluster
     from entropy.model.plan import Plan
 
-__all__ = ["amount_of_memory", "count", "describe", "executing", "listed", "seconds", "unreachable"]
+__all__ = ["amount_of_memory", "count", "describe", "listed", "seconds", "unreachable"]
 
 _MOVES = ("migrate", "suspend", "resume")
 
@@ -36,12 +36,6 @@ def unreachable(problem: str, wait: float, failures: int) -> str:
     """Monitoring did not answer ``failures`` times in a row."""
     again = f" ({failures} times in a row)" if failures > 1 else ""
     return f"Monitoring cannot be used{again}: {problem}. Acting on nothing; next look in {seconds(wait)}."
-
-
-def executing(number: int, done: int, total: int, running: int, failed: int) -> str:
-    """``Executing plan 318: 3 of 6 done, 2 running, no failure.``"""
-    failures = f"{count(failed, 'failure')}" if failed else "no failure"
-    return f"Executing plan {number}: {done} of {total} done, {running} running, {failures}."
 
 
 def _acting(decision: Decision, cluster: Cluster, number: int | None, dry_run: bool) -> str:

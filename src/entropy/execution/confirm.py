@@ -70,6 +70,8 @@ async def observe(adapter: ConfigurationAdapter, timeout: float) -> Cluster | st
         await asyncio.wait({asked}, timeout=timeout)
         if not asked.done():
             return f"monitoring does not answer within {timeout:g} s"
+        if asked.cancelled():  # by the adapter itself; its ``CancelledError`` must not end those who wait for this look
+            return "the adapter cancelled its own observation"
         return asked.result().cluster
     except Exception as problem:
         return reason_of(problem)
@@ -90,7 +92,7 @@ async def ask_busy(directory: Directory, action: Action, cluster: Cluster, timeo
         asked = asyncio.ensure_future(directory.busy(vm, node, cluster))
         try:
             await asyncio.wait({asked}, timeout=timeout)
-            return asked.result() if asked.done() else None
+            return asked.result() if asked.done() and not asked.cancelled() else None
         except Exception:
             return None
         finally:

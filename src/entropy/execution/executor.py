@@ -111,8 +111,8 @@ class _Execution:
         if self._on_change is not None:
             try:
                 self._on_change(self._progress, self._number)
-            except EntropyError as problem:  # who watches must not disturb
-                _log.warning("%s", problem)
+            except (EntropyError, OSError) as problem:  # who watches must not disturb, nor a terminal that is gone
+                _log.warning("%s", reason_of(problem))
 
     def _carry_out(self, instructions: Iterable[Instruction]) -> None:
         for instruction in instructions:

@@ -30,16 +30,16 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from entropy.execution.database import open_database, shown, transaction
+from entropy.execution.report import Outcome, under_way
 from entropy.execution.tables import actions, decisions, plans, vms
 from entropy.formats import documents
 from entropy.model.cluster import VM, Cluster
 from entropy.model.errors import PlatformError
 from entropy.model.plan import Action, Plan
 
-__all__ = ["Decision", "Journal", "PendingAction", "PlanProgress", "Settled", "wall_clock"]
+__all__ = ["Decision", "Journal", "PendingAction", "PlanProgress", "wall_clock"]
 
 _AMOUNTS_EVERY = 60.0  # seconds
-Settled = Literal["done", "failed", "skipped", "in_doubt"]
 
 
 def wall_clock() -> float:
@@ -87,13 +87,7 @@ class PlanProgress:
         """For people: ``Executing plan 318: 3 of 6 done, 2 running, no failure.``"""
         if self.closed is not None:
             return f"Plan {self.number}: {self.closed}"
-        parts = [f"{self.done} of {self.total} done"]
-        if self.running:
-            parts.append(f"{self.running} running")
-        if self.in_doubt:
-            parts.append(f"{self.in_doubt} in doubt")
-        parts.append(f"{self.failed} failed" if self.failed else "no failure")
-        return f"Executing plan {self.number}: {', '.join(parts)}."
+        return under_way(self.number, total=self.total, done=self.done, running=self.running, in_doubt=self.in_doubt, failed=self.failed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +154,7 @@ class Journal:
         """The hypervisor is about to be asked, for the ``attempt``-th time (1 is the first)."""
         self._set(number, action, state="intended", attempt=attempt, driver=driver, intended=self.now(), settled=None, detail="")
 
-    def settle(self, number: int, action: str, outcome: Settled, detail: str = "") -> None:
+    def settle(self, number: int, action: str, outcome: Outcome, detail: str = "") -> None:
         """What came of it: done once the cluster was seen to agree, failed, skipped, or in doubt until it is settled."""
         self._set(number, action, state=outcome, settled=self.now(), detail=detail)
 

@@ -22,10 +22,11 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from entropy.execution.report import Outcome
+from entropy.execution.report import Outcome, under_way
 from entropy.execution.settings import ExecutionSettings
 from entropy.execution.sight import Sight
 from entropy.model.plan import Action, Plan
@@ -128,6 +129,7 @@ class _Track:
     ended: float | None = None
     error: str = ""
     given_up: bool = False
+    last: bool = False  # no further attempt is possible
     detail: str = ""
 
 
@@ -184,13 +186,11 @@ class Progress:
 
     def sentence(self, number: int) -> str:
         """For people: ``Executing plan 318: 3 of 6 done, 2 running, no failure.``"""
-        count = {name: len(self.in_phase(name)) for name in ("done", "in_doubt", "failed")}
-        running = len(self.in_phase("running", "confirming"))
-        parts = [f"{count['done']} of {len(self._tracks)} done", f"{running} running"]
-        if count["in_doubt"]:
-            parts.append(f"{count['in_doubt']} in doubt")
-        parts.append(f"{count['failed']} failed" if count["failed"] else "no failure")
-        return f"Executing plan {number}: {', '.join(parts)}{'; stopping' if self.stopping else ''}."
+        count = Counter(track.phase for track in self._tracks.values())
+        return under_way(
+            number, total=len(self._tracks), done=count["done"], running=count["running"] + count["confirming"],
+            in_doubt=count["in_doubt"], failed=count["failed"], stopping=bool(self.stopping),
+        )  # fmt: skip
 
     # ---------------------------------------------------------------- events
 
@@ -231,7 +231,7 @@ class Progress:
         if track.attempt == 1:
             return self._close(track, "failed", event.error, event.at)
         self._returned(Returned(event.at, event.id, event.error), track)  # what the attempts before it did is still to be seen
-        track.attempt = self.settings.retries + 1
+        track.last = True
         return []
 
     def _looked(self, event: Looked, track: _Track) -> list[Instruction]:
@@ -263,6 +263,7 @@ class Progress:
         return (
             idle
             and not self.stopping
+            and not track.last
             and track.attempt <= self.settings.retries
             and event.sight is not None
             and event.sight.verdict == "source"
@@ -300,10 +301,19 @@ class Progress:
                     self._line_up(user)
             return out
         word = {"failed": "failed", "in_doubt": "is in doubt", "skipped": "was skipped"}[outcome]
-        for user in self._users.get(id_, ()):
-            if (other := self._tracks[user]).phase == "waiting":
-                out += self._close(other, "skipped", f"waits for {id_} ({track.action.describe()}), which {word}", at)
+        lost = [(track.action, word)]
+        for action, word in lost:  # it grows; a chain of dependants is as long as the plan, which no recursion survives
+            for user in self._users.get(action.id, ()):
+                if (other := self._tracks[user]).phase == "waiting":
+                    out.append(self._skip(other, f"waits for {action.id} ({action.describe()}), which {word}", at))
+                    lost.append((other.action, "was skipped"))
         return out
+
+    def _skip(self, track: _Track, why: str, at: float) -> Settle:
+        """It was never started, and never will be."""
+        track.phase, track.detail, track.ended = "skipped", why, at
+        self._open -= 1
+        return Settle(track.action.id, "skipped", why)
 
     def _skip_waiting(self, reason: str, at: float) -> list[Instruction]:
         out: list[Instruction] = []
@@ -312,10 +322,7 @@ class Progress:
             if track.phase == "waiting" and track.attempt:
                 self._move(track, "confirming")  # it failed, and no other attempt is made; its outcome is still to be seen
             elif track.phase == "waiting":
-                track.phase = "skipped"  # itself, not its dependants: they are told the same reason
-                track.detail, track.ended = reason, at
-                self._open -= 1
-                out.append(Settle(track.action.id, "skipped", reason))
+                out.append(self._skip(track, reason, at))
         return out
 
     def _move(self, track: _Track, phase: Phase) -> None:

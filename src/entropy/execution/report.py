@@ -1,6 +1,7 @@
 """What became of a plan.
 
 ExecutionReport.ok    .sentence()    .of(outcome) -> ActionReports    .by_id
+under_way(number, total=..., ...) -> "Executing plan 318: 3 of 6 done, 2 running, no failure."
 """
 
 from __future__ import annotations
@@ -12,12 +13,23 @@ from typing import Literal
 
 from entropy.model.plan import Action
 
-__all__ = ["ActionReport", "ExecutionReport", "Outcome"]
+__all__ = ["ActionReport", "ExecutionReport", "Outcome", "under_way"]
 
 Outcome = Literal["done", "failed", "skipped", "in_doubt"]
 """Seen to have happened; seen not to have; never started; not known, to be settled by observing."""
 
 _WORDS = {"failed": "failed", "skipped": "skipped", "in_doubt": "in doubt"}
+
+
+def under_way(number: int, *, total: int, done: int, running: int, in_doubt: int, failed: int, stopping: bool = False) -> str:
+    """The one sentence about a plan that is being executed, from how many of its actions are where."""
+    parts = [f"{done} of {total} done"]
+    if running:
+        parts.append(f"{running} running")
+    if in_doubt:
+        parts.append(f"{in_doubt} in doubt")
+    parts.append(f"{failed} failed" if failed else "no failure")
+    return f"Executing plan {number}: {', '.join(parts)}{'; stopping' if stopping else ''}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
