@@ -10,7 +10,6 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, MutableMapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -46,8 +45,6 @@ COMMANDS: dict[str, _Entry] = {
     "warm-up": _Entry("warm_up", "warm_up", "Compile the placement kernels, once after installation."),
 }
 """Every command, in the order of the help."""
-for _name in [name for name, entry in COMMANDS.items() if not Path(__file__).with_name(f"{entry.module}.py").exists()]:
-    del COMMANDS[_name]  # still to come
 
 
 class _Commands(MutableMapping[str, Any]):
