@@ -16,11 +16,12 @@ import orjson
 
 from entropy.formats.btrplace_rules import CONSTRAINTS, Elements, Rulebook
 from entropy.formats.btrplace_views import Attributes, Resource, element_id, network_labels, resource_of
-from entropy.formats.fields import A_NAME, Fields, is_name
-from entropy.formats.words import some
+from entropy.formats.fields import Fields
 from entropy.model.cluster import VM, Cluster, Node, VMState
 from entropy.model.errors import InputError
 from entropy.model.policy import Objective, Policy
+from entropy.model.values import A_NAME, is_name
+from entropy.model.words import some
 
 __all__ = ["CONSTRAINTS", "looks_like", "parse"]
 

@@ -16,10 +16,10 @@ from typing import Any
 import orjson
 
 from entropy.formats.fields import Fields
-from entropy.formats.words import some
 from entropy.model import rules
 from entropy.model.rules import AnyRule
 from entropy.model.values import Names, Selection
+from entropy.model.words import some
 
 __all__ = ["CONSTRAINTS", "Elements", "Rulebook"]
 

@@ -8,14 +8,14 @@ from functools import lru_cache
 from typing import Any
 
 from entropy.formats.btrplace_rules import Elements
-from entropy.formats.fields import A_NAME, Fields, is_name
-from entropy.formats.words import some
+from entropy.formats.fields import Fields
 from entropy.model.cluster import MigrationProfile
+from entropy.model.values import A_NAME, MOST, is_name
+from entropy.model.words import some
 
 __all__ = ["Attributes", "Resource", "element_id", "network_labels", "resource_of"]
 
 _LABEL_LENGTH = 1024
-_MOST = 1e15
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _amounts(view: Fields, key: str, elements: Elements) -> tuple[dict[int, floa
         return table, elsewhere
     entries = view.object(key)
     for text, value in entries.tree.items():
-        if (type(value) is not int and type(value) is not float) or not 0 <= value <= _MOST:
+        if (type(value) is not int and type(value) is not float) or not 0 <= value <= MOST:
             entries.wrong(text, value, "a number from 0 to 1e15")
         k = element_id(text, entries)
         if k in elements.names:

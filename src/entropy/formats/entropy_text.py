@@ -20,15 +20,14 @@ into ``cpu`` and ``memory``, whatever unit the file has them in; the number of C
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
 
-from entropy.formats.words import some
+from entropy.formats.lines import Line, by_name, decoded
 from entropy.model.cluster import VM, Cluster, Node, VMState
 from entropy.model.errors import InputError
+from entropy.model.words import some
 
 __all__ = ["dump", "looks_like", "parse"]
 
@@ -38,25 +37,11 @@ _FARM = "FARM"
 _HEADER = re.compile(rb"^(#list of nodes|#list of VMs|#initial configuration)", re.MULTILINE)
 _NODE_COLUMNS = "name cpus cpu memory"
 _VM_COLUMNS = "name cpus cpu memory, cpu and memory as a number or current->demand"
-_MOST = 1e15
 
 
 def looks_like(raw: bytes) -> bool:
     """Is this text of this format, whole or not?  Told by a section's comment line near the beginning."""
     return _HEADER.search(raw[:65536]) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One line of the file: the file's name, its number from 1, its text."""
-
-    file: str
-    number: int
-    text: str
-
-    def refuse(self, message: str, accepted: str = "") -> NoReturn:
-        text = self.text if len(self.text) <= 80 else self.text[:77] + "..."
-        raise InputError(f"{message}, in the line {text!r}", where=f"{self.file}:{self.number}", accepted=accepted)
 
 
 def parse(raw: bytes, *, where: str = "-") -> tuple[Cluster, tuple[str, ...]]:
@@ -65,25 +50,20 @@ def parse(raw: bytes, *, where: str = "-") -> tuple[Cluster, tuple[str, ...]]:
     Raises ``InputError`` with file, line number and the line.
     """
     sections = _sections(raw, where)
-    nodes = _declared(sections[_NODES], _node, "node")
-    vms = _declared(sections[_VMS], _vm, "VM")
+    nodes = by_name(sections[_NODES], _node, "node")
+    vms = by_name(sections[_VMS], _vm, "VM")
     places = _Places(nodes, vms)
     for line in sections[_CONFIGURATION]:
         places.read(line)
     return places.cluster(), tuple(places.left_out(where))
 
 
-def _sections(raw: bytes, where: str) -> Mapping[str, list[_Line]]:
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        number = raw[: problem.start].count(b"\n") + 1
-        raise InputError("is not UTF-8 text", where=f"{where}:{number}", accepted="a plain-text configuration") from problem
-    found: dict[str, list[_Line]] = {}
-    section: list[_Line] | None = None
-    for number, content in enumerate(text.splitlines(), start=1):
+def _sections(raw: bytes, where: str) -> Mapping[str, list[Line]]:
+    found: dict[str, list[Line]] = {}
+    section: list[Line] | None = None
+    for number, content in enumerate(decoded(raw, where, "a plain-text configuration").splitlines(), start=1):
         content = content.strip()
-        line = _Line(where, number, content)
+        line = Line(where, number, content)
         if content.startswith(_ENDS):
             break
         header = next((name for name in (_NODES, _VMS, _CONFIGURATION) if content.startswith(name)), None)
@@ -107,40 +87,30 @@ class _Declared:
     """A node or VM as the lists have it; where it is comes from the last section."""
 
     name: str
-    line: _Line
+    line: Line
     demand: Mapping[str, float]  # of a node: its capacity
     consumption: Mapping[str, float] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def _declared(lines: Iterable[_Line], read: Callable[[_Line], _Declared], kind: str) -> dict[str, _Declared]:
-    found: dict[str, _Declared] = {}
-    for line in lines:
-        item = read(line)
-        first = found.setdefault(item.name, item)
-        if first is not item:
-            line.refuse(f"{kind} {item.name} is listed already in line {first.line.number}", "a name of its own")
-    return found
-
-
-def _node(line: _Line) -> _Declared:
+def _node(line: Line) -> _Declared:
     name, cpus, cpu, memory, *further = _columns(line, "node", _NODE_COLUMNS)
-    capacity = {"cpu": _number(cpu, line, "cpu"), "memory": _number(memory, line, "memory")}
+    capacity = {"cpu": line.amount(cpu, "the cpu"), "memory": line.amount(memory, "the memory")}
     return _Declared(name, line, capacity, labels=_labels(cpus, further, line, ()))
 
 
-def _vm(line: _Line) -> _Declared:
+def _vm(line: Line) -> _Declared:
     name, cpus, cpu, memory, *further = _columns(line, "VM", _VM_COLUMNS)
     demand, consumption = {}, {}
     for resource, text in (("cpu", cpu), ("memory", memory)):
         current, arrow, wanted = text.partition("->")
-        demand[resource] = _number(wanted if arrow else current, line, resource)
+        demand[resource] = line.amount(wanted if arrow else current, f"the {resource}")
         if arrow:
-            consumption[resource] = _number(current, line, resource)
+            consumption[resource] = line.amount(current, f"the {resource}")
     return _Declared(name, line, demand, consumption, _labels(cpus, further, line, ("vjob",)))
 
 
-def _columns(line: _Line, kind: str, accepted: str) -> list[str]:
+def _columns(line: Line, kind: str, accepted: str) -> list[str]:
     columns = line.text.split()
     if len(columns) < 4:
         line.refuse(f"a {kind} has at least 4 columns, this line has {len(columns)}", accepted)
@@ -149,17 +119,7 @@ def _columns(line: _Line, kind: str, accepted: str) -> list[str]:
     return columns
 
 
-def _number(text: str, line: _Line, resource: str) -> float:
-    try:
-        value = float(text) if "_" not in text else math.nan  # Python would take 1_000 for a number
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= _MOST:
-        line.refuse(f"the {resource} {text!r} is no amount", "a number from 0 to 1e15")
-    return value
-
-
-def _labels(cpus: str, further: list[str], line: _Line, names: tuple[str, ...]) -> Mapping[str, str]:
+def _labels(cpus: str, further: list[str], line: Line, names: tuple[str, ...]) -> Mapping[str, str]:
     if not (cpus.isascii() and cpus.isdigit()):
         line.refuse(f"the number of CPUs {cpus!r} is no count", "a whole number")
     labels = {"cpus": cpus}
@@ -187,10 +147,10 @@ class _Places:
 
     def __init__(self, nodes: Mapping[str, _Declared], vms: Mapping[str, _Declared]) -> None:
         self.nodes, self.vms = nodes, vms
-        self.seen: dict[str, tuple[_Line, bool]] = {}  # node -> its line, is it online
-        self.place: dict[str, tuple[_Line, VMState, str | None]] = {}
+        self.seen: dict[str, tuple[Line, bool]] = {}  # node -> its line, is it online
+        self.place: dict[str, tuple[Line, VMState, str | None]] = {}
 
-    def read(self, line: _Line) -> None:
+    def read(self, line: Line) -> None:
         head, *rest = line.text.split()
         if head == _FARM:
             for name in rest:
@@ -210,7 +170,7 @@ class _Places:
                 line.refuse(f"VM {name} runs on {node}, which is offline", f"({name}) if its image lies there, or an online node")
             self._put(name, line, "sleeping" if sleeps else "running", node)
 
-    def _put(self, name: str, line: _Line, state: VMState, node: str | None) -> None:
+    def _put(self, name: str, line: Line, state: VMState, node: str | None) -> None:
         if name not in self.vms:
             line.refuse(f"{name!r} is no VM of this file", some(self.vms))
         if name in self.place:

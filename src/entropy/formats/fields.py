@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from entropy.model.errors import InputError
+from entropy.model.values import MOST
 
-__all__ = ["A_NAME", "Fields", "is_name"]
-
-A_NAME = "1 to 255 characters, none of them a control character"
-_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
+__all__ = ["Fields"]
 
 _MISSING: Any = object()
-_MOST = 1e15
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 60
 _REPR.maxlevel = 2
@@ -86,7 +82,7 @@ class Fields:
     def amount(self, key: str) -> float:
         """The number from 0 to 1e15 at ``key``."""
         value = self.tree.get(key, _MISSING)
-        if (type(value) is not int and type(value) is not float) or not 0 <= value <= _MOST:
+        if (type(value) is not int and type(value) is not float) or not 0 <= value <= MOST:
             self.wrong(key, value, "a number from 0 to 1e15")
         return float(value)
 
@@ -103,11 +99,6 @@ class Fields:
         if type(value) is not bool:
             self.wrong(key, value, "true or false")
         return value
-
-
-def is_name(text: str) -> bool:
-    """Can ``text`` be the name of a VM, a node, a resource or a label?  (The rule of ``entropy.model.values.Name``.)"""
-    return _NAME.fullmatch(text) is not None
 
 
 def _shown(value: Any) -> str:

@@ -13,16 +13,15 @@ Everything else is kept as a label or named in a warning.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping
 
-from entropy.formats.fields import is_name
-from entropy.formats.ganeti_records import ALLOCATION, Group, GroupPolicy, Instance, Line, NodeRecord, Sections, read_sections
-from entropy.formats.words import some
+from entropy.formats.ganeti_records import ALLOCATION, Group, GroupPolicy, Instance, NodeRecord, Row, Sections, read_sections
+from entropy.formats.lines import by_name
 from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.policy import Policy
 from entropy.model.rules import AnyRule, Fence, Spread
-from entropy.model.values import Selection
+from entropy.model.values import Selection, is_name
+from entropy.model.words import some
 
 __all__ = ["looks_like", "parse"]
 
@@ -53,30 +52,17 @@ def parse(raw: bytes, *, where: str = "-") -> tuple[Cluster, Policy | None, tupl
     return cluster, Policy(constraints=constraints) if constraints else None, warnings
 
 
-R = TypeVar("R", Group, NodeRecord, Instance)
-
-
-def _table(lines: Iterable[Line], read: Callable[[Line], R], kind: str) -> dict[str, R]:
-    found: dict[str, R] = {}
-    for line in lines:
-        record = read(line)
-        first = found.setdefault(record.name, record)
-        if first is not record:
-            line.refuse(f"{kind} {record.name} is listed already in line {first.line.number}", "a name of its own")
-    return found
-
-
 class _File:
     """The records of one file, and what they mean together."""
 
     def __init__(self, sections: Sections) -> None:
-        self.groups = _table(sections.groups, Group.read, "group")
+        self.groups = by_name(sections.groups, Group.read, "group")
         self.by_uuid = {group.uuid: group for group in self.groups.values()}
-        self.nodes = _table(sections.nodes, NodeRecord.read, "node")
+        self.nodes = by_name(sections.nodes, NodeRecord.read, "node")
         for node in self.nodes.values():
             if node.group not in self.by_uuid:
                 node.line.refuse(f"{node.group!r} is no group of this file", f"a uuid: {some(self.by_uuid)}")
-        self.instances = _table(sections.instances, Instance.read, "instance")
+        self.instances = by_name(sections.instances, Instance.read, "instance")
         for instance in self.instances.values():
             self._check_nodes(instance)
         self.tags = [line.text.strip() for line in sections.tags if "|" not in line.text]
@@ -235,7 +221,7 @@ class _File:
                 yield f"{record.name} ({max(0.0, memory):.0f} MiB memory, {max(0.0, disk):.0f} MiB disk)"
 
 
-def _labels(tags: Iterable[str], own: Mapping[str, str], line: Line) -> Mapping[str, str]:
+def _labels(tags: Iterable[str], own: Mapping[str, str], line: Row) -> Mapping[str, str]:
     """``own`` where not empty; all tags as ``tags``; each tag ``prefix:value`` as a label too, several values joined by ``+``."""
     labels: dict[str, str] = {}
     for tag in tags:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
-from entropy.formats.fields import A_NAME, is_name
-from entropy.formats.words import some
+from entropy.formats.lines import Line, decoded
 from entropy.model.errors import InputError
+from entropy.model.values import A_NAME, MOST, is_name
+from entropy.model.words import some
 
-__all__ = ["ALLOCATION", "Group", "GroupPolicy", "Instance", "Line", "NodeRecord", "Sections", "read_sections"]
+__all__ = ["ALLOCATION", "Group", "GroupPolicy", "Instance", "Row", "NodeRecord", "Sections", "read_sections"]
 
 ALLOCATION = ("preferred", "last_resort", "unallocable")
 _TEMPLATES = ("diskless", "file", "sharedfile", "plain", "blockdev", "drbd", "rbd", "ext", "gluster")
@@ -23,7 +23,6 @@ _STATUSES = (
     "running", "ADMIN_down", "ADMIN_offline", "ERROR_up", "ERROR_down", "ERROR_nodedown", "ERROR_nodeoffline", "ERROR_wrongnode",
     "USER_down",
 )  # fmt: skip
-_MOST = 1e15
 _GROUP, _NODE = (
     "name|uuid|allocation policy|tags|networks",
     "name|total memory|node's memory|free memory|total disk|free disk|cpus|Y, N or M|group uuid|...",
@@ -33,17 +32,8 @@ _POLICY = "group or nothing|standard|minimum;maximum|disk templates|vcpu ratio|s
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line: the file's name, its number from 1, its text."""
-
-    file: str
-    number: int
-    text: str
-
-    def refuse(self, message: str, accepted: str = "") -> NoReturn:
-        """Raise ``InputError`` with the line."""
-        text = self.text if len(self.text) <= 80 else self.text[:77] + "..."
-        raise InputError(f"{message}, in the line {text!r}", where=f"{self.file}:{self.number}", accepted=accepted)
+class Row(Line):
+    """A line of cells."""
 
     def cells(self, kind: str, least: int, accepted: str) -> list[str]:
         """The cells, at least ``least``."""
@@ -58,16 +48,6 @@ class Line:
             self.refuse(f"{text!r} is no name of {kind}", A_NAME)
         return text
 
-    def number_of(self, text: str, what: str, least: float = 0.0) -> float:
-        """``text`` as a number."""
-        try:
-            value = float(text) if "_" not in text else -_MOST * 2  # Python would take 1_000 for a number
-        except ValueError:
-            value = -_MOST * 2
-        if not least <= value <= _MOST:
-            self.refuse(f"{what} is {text!r}", f"a number from {least:g} to 1e15")
-        return value
-
     def one_of(self, text: str, what: str, accepted: Sequence[str]) -> str:
         """``text`` if it is one of ``accepted``."""
         if text not in accepted:
@@ -79,26 +59,21 @@ class Line:
 class Sections:
     """The lines of the five sections."""
 
-    groups: list[Line]
-    nodes: list[Line]
-    instances: list[Line]
-    tags: list[Line]
-    policies: list[Line]
+    groups: list[Row]
+    nodes: list[Row]
+    instances: list[Row]
+    tags: list[Row]
+    policies: list[Row]
 
 
 def read_sections(raw: bytes, where: str) -> Sections:
     """Divide the file at its empty lines.  Raises ``InputError``."""
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        number = raw[: problem.start].count(b"\n") + 1
-        raise InputError("is not UTF-8 text", where=f"{where}:{number}", accepted="a Ganeti text file") from problem
-    found: list[list[Line]] = [[]]
-    lines = text.removesuffix("\n").split("\n")
+    found: list[list[Row]] = [[]]
+    lines = decoded(raw, where, "a Ganeti text file").removesuffix("\n").split("\n")
     for number, content in enumerate(lines, start=1):
         content = content.rstrip("\r")
         if content:
-            found[-1].append(Line(where, number, content))
+            found[-1].append(Row(where, number, content))
         elif len(found) < 5:
             found.append([])
         elif number < len(lines) and any(line.strip() for line in lines[number:]):
@@ -117,7 +92,7 @@ def read_sections(raw: bytes, where: str) -> Sections:
 class Group:
     """A node group."""
 
-    line: Line
+    line: Row
     name: str
     uuid: str
     allocation: str
@@ -125,7 +100,7 @@ class Group:
     """Are there tags or networks?"""
 
     @classmethod
-    def read(cls, line: Line) -> Group:
+    def read(cls, line: Row) -> Group:
         """Raises ``InputError``."""
         name, uuid, allocation, *more = line.cells("a group", 4, _GROUP)
         return cls(
@@ -141,7 +116,7 @@ class Group:
 class NodeRecord:
     """A node.  Memory and disk in MiB; ``own_cpus`` are the vCPUs of the node's own system.  ``known`` is false where a cell is ``?``."""
 
-    line: Line
+    line: Row
     name: str
     group: str
     offline: bool
@@ -160,7 +135,7 @@ class NodeRecord:
     tags: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, line: Line) -> NodeRecord:
+    def read(cls, line: Row) -> NodeRecord:
         """Raises ``InputError``."""
         cells = line.cells("a node", 9, _NODE)
         name, memory, own, free, disk, free_disk, cpus, role, group = cells[:9]
@@ -176,14 +151,14 @@ class NodeRecord:
             offline=role == "Y",
             master=role == "M",
             known=True,
-            memory=line.number_of(memory, "the total memory"),
-            own_memory=line.number_of(own, "the node's own memory"),
-            free_memory=line.number_of(free, "the free memory", -_MOST),
-            disk=line.number_of(disk, "the total disk"),
-            free_disk=line.number_of(free_disk, "the free disk", -_MOST),
-            cpus=line.number_of(cpus, "the number of cpus"),
-            own_cpus=line.number_of(own_cpus, "the number of vCPUs of the node's own system"),
-            cpu_speed=line.number_of(speed, "the speed of the cpus"),
+            memory=line.amount(memory, "the total memory"),
+            own_memory=line.amount(own, "the node's own memory"),
+            free_memory=line.amount(free, "the free memory", -MOST),
+            disk=line.amount(disk, "the total disk"),
+            free_disk=line.amount(free_disk, "the free disk", -MOST),
+            cpus=line.amount(cpus, "the number of cpus"),
+            own_cpus=line.amount(own_cpus, "the number of vCPUs of the node's own system"),
+            cpu_speed=line.amount(speed, "the speed of the cpus"),
             spindles=spindles,
             exclusive=line.one_of(exclusive, "exclusive storage", ("Y", "N")) == "Y",
             tags=_tags(tags),
@@ -194,7 +169,7 @@ class NodeRecord:
 class Instance:
     """An instance.  Memory and disk in MiB; ``secondary`` is empty if there is none."""
 
-    line: Line
+    line: Row
     name: str
     memory: float
     disk: float
@@ -218,7 +193,7 @@ class Instance:
         return self.status in ("running", "ERROR_up") and not self.forthcoming
 
     @classmethod
-    def read(cls, line: Line) -> Instance:
+    def read(cls, line: Row) -> Instance:
         """Raises ``InputError``."""
         cells = line.cells("an instance", 10, _INSTANCE)
         name, memory, disk, vcpus, status, balanced, primary, secondary, template, tags = cells[:10]
@@ -226,9 +201,9 @@ class Instance:
         return cls(
             line=line,
             name=line.name(name, "an instance"),
-            memory=line.number_of(memory, "the memory"),
-            disk=line.number_of(disk, "the disk"),
-            vcpus=line.number_of(vcpus, "the number of vCPUs"),
+            memory=line.amount(memory, "the memory"),
+            disk=line.amount(disk, "the disk"),
+            vcpus=line.amount(vcpus, "the number of vCPUs"),
             status=line.one_of(status, "the status", _STATUSES),
             balanced=line.one_of(balanced, "auto balance", ("Y", "N")) == "Y",
             primary=primary,
@@ -243,17 +218,17 @@ class Instance:
 class GroupPolicy:
     """Of an instance policy: whose (empty: the cluster's), and how many vCPUs a physical one may carry."""
 
-    line: Line
+    line: Row
     owner: str
     vcpu_ratio: float
 
     @classmethod
-    def read(cls, line: Line, groups: Iterable[str]) -> GroupPolicy:
+    def read(cls, line: Row, groups: Iterable[str]) -> GroupPolicy:
         """Raises ``InputError``."""
         owner, _, _, _, ratio, *_ = line.cells("an instance policy", 6, _POLICY)
         if owner and owner not in groups:
             line.refuse(f"{owner!r} is no group of this file", some(groups))
-        value = line.number_of(ratio, "the vCPU ratio")
+        value = line.amount(ratio, "the vCPU ratio")
         if value == 0:
             line.refuse("the vCPU ratio is 0", "a number above 0")
         return cls(line=line, owner=owner, vcpu_ratio=value)

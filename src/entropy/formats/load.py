@@ -12,7 +12,7 @@ from entropy.model.cluster import Cluster
 from entropy.model.errors import InputError
 from entropy.model.policy import Policy
 
-__all__ = ["FORMATS", "Loaded", "load", "load_cluster"]
+__all__ = ["FORMATS", "Loaded", "load"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +61,6 @@ def load(path: str, input_format: str | None = None) -> Loaded:
         raise InputError(f"{input_format!r} is no format that can be read", where="--input-format", accepted=", ".join(FORMATS))
     raw = read_bytes(path)
     return FORMATS[input_format or _detect(raw, path)](raw, path)
-
-
-def load_cluster(path: str, input_format: str | None = None) -> Cluster:
-    """Like ``load``, when only the cluster is wanted."""
-    return load(path, input_format).cluster
 
 
 def _detect(raw: bytes, path: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from entropy.model.values import DOCUMENT, Amount, Amounts, InvalidValueError, Labels, Name, Positive, Seconds
+from entropy.model.values import DOCUMENT, Amount, Amounts, Flag, Instant, InvalidValueError, Labels, Name, Positive, Seconds
+from entropy.model.words import some
 
 __all__ = ["VM", "Cluster", "MigrationProfile", "Node", "NodeState", "Power", "VMState"]
 
@@ -53,7 +53,7 @@ class Node:
 
     name: Name
     state: NodeState = "online"
-    maintenance: bool = False
+    maintenance: Flag = False
     capacity: Amounts
     overcommit: Mapping[Name, Positive] = field(default_factory=dict)
     labels: Labels = field(default_factory=dict)
@@ -81,7 +81,7 @@ class VM:
     demand: Amounts
     consumption: Amounts = field(default_factory=dict)
     labels: Labels = field(default_factory=dict)
-    migratable: bool = True
+    migratable: Flag = True
     migration: MigrationProfile | None = None
 
     def used(self, resource: str) -> float:
@@ -97,7 +97,7 @@ class Cluster:
     __pydantic_config__ = DOCUMENT
 
     name: Annotated[str, Field(max_length=255)] = ""
-    observed_at: Annotated[datetime | None, Field(alias="observedAt")] = None
+    observed_at: Annotated[Instant | None, Field(alias="observedAt")] = None
     nodes: tuple[Node, ...]
     vms: tuple[VM, ...]
 
@@ -115,7 +115,7 @@ class Cluster:
             host = nodes.get(vm.node)
             if host is None:
                 raise InvalidValueError(
-                    f"VM {vm.name} is on {vm.node}, which is no node of this cluster", ("vms", k, "node"), vm.node, _some(nodes)
+                    f"VM {vm.name} is on {vm.node}, which is no node of this cluster", ("vms", k, "node"), vm.node, some(nodes)
                 )
             if vm.state == "running" and host.state == "offline":
                 raise InvalidValueError(f"VM {vm.name} runs on {vm.node}, which is offline", ("vms", k, "node"), vm.node, "an online node")
@@ -157,8 +157,3 @@ def _refuse_duplicates(kind: str, items: Sequence[Node | VM]) -> None:
                 item.name,
                 "a name of its own",
             )
-
-
-def _some(names: Mapping[str, object], most: int = 5) -> str:
-    shown = list(names)[:most]
-    return ", ".join(shown) + (f", ... ({len(names)} in all)" if len(names) > most else "")

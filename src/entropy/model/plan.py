@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from entropy.model.policy import Objective
-from entropy.model.values import DOCUMENT, Amount, InvalidValueError, Name, Names, Seconds
+from entropy.model.values import DOCUMENT, Amount, Count, Flag, InvalidValueError, Name, Names, Seconds
 
 __all__ = ["Action", "ActionType", "Figure", "NodesFigure", "Plan", "PlanStatus", "Summary"]
 
@@ -106,9 +106,9 @@ class NodesFigure:
 
     __pydantic_config__ = DOCUMENT
 
-    before: int
-    after: int
-    lower_bound: Annotated[int | None, Field(alias="lowerBound")] = None
+    before: Count
+    after: Count
+    lower_bound: Annotated[Count | None, Field(alias="lowerBound")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +123,10 @@ class Summary:
     soft_violation: Annotated[Figure | None, Field(alias="softViolation")] = None
     balance: Figure | None = None
     power: Figure | None = None
-    migrations: int | None = None
+    migrations: Count | None = None
     duration: Figure | None = None
     solve_seconds: Annotated[Seconds | None, Field(alias="solveSeconds")] = None
-    satisfied: bool | None = None
+    satisfied: Flag | None = None
     unsatisfied: tuple[str, ...] = ()
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from entropy.model.rules import AnyRule
-from entropy.model.values import DOCUMENT
+from entropy.model.values import DOCUMENT, Flag
 
 __all__ = ["OBJECTIVES", "Objective", "Policy"]
 
@@ -26,5 +26,5 @@ class Policy:
     __pydantic_config__ = DOCUMENT
 
     objective: Objective | None = None
-    allow_suspend: Annotated[bool, Field(alias="allowSuspend")] = False
+    allow_suspend: Annotated[Flag, Field(alias="allowSuspend")] = False
     constraints: tuple[AnyRule, ...] = ()

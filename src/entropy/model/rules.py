@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from entropy.model.values import DOCUMENT, Amount, Name, Positive, Seconds, Selection
+from entropy.model.values import DOCUMENT, Amount, Count, Flag, Name, Positive, Seconds, Selection
 
 __all__ = [
     "RULE_TYPES", "AnyRule", "Rule", "Running", "Sleeping", "Ready", "Killed", "Online", "Offline", "Fence", "Ban", "Root",
@@ -19,7 +19,6 @@ __all__ = [
     "Preserve", "Overbook", "NoDelay", "Sequence", "Serialize", "Sync", "Precedence", "Deadline",
 ]  # fmt: skip
 
-Count = Annotated[int, Field(strict=True, ge=0)]
 Groups = tuple[Selection, ...]
 
 
@@ -30,7 +29,7 @@ class Rule:
     __pydantic_config__ = DOCUMENT
 
     name: Annotated[str, Field(max_length=255)] = ""
-    soft: bool = False
+    soft: Flag = False
     weight: Positive = 1.0
 
 
@@ -89,7 +88,7 @@ class Fence(Rule):
     type: Literal["fence"] = "fence"
     vms: Selection
     nodes: Selection
-    continuous: bool = True
+    continuous: Flag = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +98,7 @@ class Ban(Rule):
     type: Literal["ban"] = "ban"
     vms: Selection
     nodes: Selection
-    continuous: bool = True
+    continuous: Flag = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +117,7 @@ class Spread(Rule):
     vms: Selection
     across: Name = "node"
     max: Annotated[int, Field(strict=True, ge=1)] = 1
-    continuous: bool = True
+    continuous: Flag = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +127,7 @@ class Gather(Rule):
     type: Literal["gather"] = "gather"
     vms: Selection
     across: Name = "node"
-    continuous: bool = False
+    continuous: Flag = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +136,7 @@ class Lonely(Rule):
 
     type: Literal["lonely"] = "lonely"
     vms: Selection
-    continuous: bool = True
+    continuous: Flag = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +145,7 @@ class Split(Rule):
 
     type: Literal["split"] = "split"
     groups: Groups
-    continuous: bool = True
+    continuous: Flag = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +155,7 @@ class Among(Rule):
     type: Literal["among"] = "among"
     vms: Selection
     groups: Groups
-    continuous: bool = False
+    continuous: Flag = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +165,7 @@ class SplitAmong(Rule):
     type: Literal["splitAmong"] = "splitAmong"
     vm_groups: Annotated[Groups, Field(alias="vmGroups")]
     groups: Groups
-    continuous: bool = False
+    continuous: Flag = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +183,7 @@ class MaxOnline(Rule):
     type: Literal["maxOnline"] = "maxOnline"
     nodes: Selection = "*"
     max: Count
-    continuous: bool = True
+    continuous: Flag = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +193,7 @@ class RunningCapacity(Rule):
     type: Literal["runningCapacity"] = "runningCapacity"
     nodes: Selection
     max: Count
-    continuous: bool = False
+    continuous: Flag = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +204,7 @@ class ResourceCapacity(Rule):
     nodes: Selection
     resource: Name
     max: Amount
-    continuous: bool = False
+    continuous: Flag = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from entropy.model.cluster import VM, Cluster, Node, VMState
+from entropy.model.words import some
 from entropy.platforms.base import Observation
 from entropy.platforms.ganglia.lists import VMList, join
 from entropy.platforms.ganglia.memory import Memory, Seen
@@ -46,7 +47,7 @@ class _Sentences:
         self.found.setdefault(template, []).append(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter([template.replace("{}", _some(names)) for template, names in self.found.items()])
+        return iter([template.replace("{}", some(names)) for template, names in self.found.items()])
 
 
 @dataclass
@@ -136,7 +137,7 @@ class _Assembly:
         named = self._list(host)
         lost = [*named.running, *(f"({name})" for name in named.sleeping)]
         what = f"{host.name}, silent for {host.tn:.0f} s, is taken as offline"
-        self.notes.add(f"{what}; its VMs are left out: {_some(lost)}" if lost else what, "")
+        self.notes.add(f"{what}; its VMs are left out: {some(lost)}" if lost else what, "")
         self.offline[host.name] = Node(name=host.name, state="offline", capacity=_capacity(container), labels=container.labels)
 
     def _node(self, place: _Place) -> Node:
@@ -257,8 +258,3 @@ def _instant(localtime: float) -> datetime | None:
 
 def _is_name(text: str) -> bool:
     return 0 < len(text) <= 255 and text.isprintable()
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    shown = [name if len(name) <= 80 else f"{name[:77]}..." for name in names[:most]]
-    return ", ".join(shown) + (f", ... ({len(names)} in all)" if len(names) > most else "")
