@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from document_strategies import clusters, plain_clusters, refusal
 from entropy.formats import entropy_text
 from entropy.formats.convert import convert, policy_path
-from entropy.formats.load import Loaded, load, load_cluster
+from entropy.formats.load import Loaded, load
 from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.errors import InputError
 from shared_data import shared
@@ -201,14 +201,14 @@ def test_thirty_thousand_vms() -> None:
 def test_the_content_tells_the_format(tmp_path: Path) -> None:
     for name in ("c.txt", "c", "c.conf"):
         (tmp_path / name).write_text(SAMPLE)
-        assert len(load_cluster(str(tmp_path / name)).vms) == 4
+        assert len(load(str(tmp_path / name)).cluster.vms) == 4
     (tmp_path / "c.txt").write_text('{"apiVersion": "entropy/v1", "kind": "Cluster", "nodes": [], "vms": []}')
-    assert load_cluster(str(tmp_path / "c.txt")) == Cluster(nodes=(), vms=())
+    assert load(str(tmp_path / "c.txt")).cluster == Cluster(nodes=(), vms=())
 
 
 def test_a_named_format_is_believed(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(SAMPLE)
-    assert len(load_cluster(str(tmp_path / "c.yaml"), "entropy-text").vms) == 4
+    assert len(load(str(tmp_path / "c.yaml"), "entropy-text").cluster.vms) == 4
     with pytest.raises(InputError, match=r"c\.yaml:7:1: is no YAML"):
         load(str(tmp_path / "c.yaml"))
     with pytest.raises(InputError, match="--input-format: 'xml' is no format that can be read"):
@@ -239,7 +239,7 @@ def test_a_format_that_cannot_be_written_is_refused() -> None:
 )
 @pytest.mark.parametrize("side", ["src", "dst"])
 def test_the_originals_own_files(name: str, side: str) -> None:
-    cluster = load_cluster(str(shared(f"data/entropy-plans/{name}_{side}.txt")))
+    cluster = load(str(shared(f"data/entropy-plans/{name}_{side}.txt"))).cluster
     raw, warnings = entropy_text.dump(cluster)
     assert warnings == ()
     assert entropy_text.parse(raw) == (cluster, ())
@@ -248,4 +248,4 @@ def test_the_originals_own_files(name: str, side: str) -> None:
 def test_a_vm_on_two_nodes() -> None:
     path = shared("data/entropy-plans/testWithResumes_dst.txt")
     with pytest.raises(InputError, match=r"testWithResumes_dst\.txt:28: VM VM9 is on N7 and, in line 22, on N1, in the line 'N7 VM9'"):
-        load_cluster(str(path))
+        load(str(path))
