@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from command_line import entropy
 from entropy.cli.main import COMMANDS
+from entropy.cli.terminal import this_command
 from entropy.model import errors
 
 HEAVY = ("numpy", "numba", "ortools", "sqlalchemy", "asyncssh", "libvirt", "rich", "yaml", "pandas")
@@ -134,3 +136,20 @@ def test_a_terminal_is_shown_text(tmp_path: Path) -> None:
     assert shown.startswith("\x1b[1m")
     assert "Nothing to do" in shown
     assert ended.stderr == b""
+
+
+def test_commands_are_printed_as_they_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `make demo` the command is in .venv/bin, where no shell looks."""
+    ours, module = tmp_path / "my venv" / "entropy", tmp_path / "entropy" / "__main__.py"
+    for file in (ours, module):
+        file.parent.mkdir()
+        file.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [str(ours)])
+    assert this_command() == f"'{ours}'"
+    monkeypatch.setenv("PATH", str(ours.parent))
+    assert this_command() == "entropy"
+    monkeypatch.setattr(sys, "argv", [str(module)])
+    assert this_command() == f"{shlex.quote(sys.executable)} -m entropy"
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest"])
+    assert this_command() == "entropy"

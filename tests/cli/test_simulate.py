@@ -54,8 +54,8 @@ def test_where_nobody_looks_lines_tell_the_progress_and_a_table_sums_up(
 
 def test_the_demonstration_ends_with_the_way_to_a_real_cluster(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     found = entropy(f"{SMALL} --demo", capsys, monkeypatch)
-    assert "entropy init DIR" in found.out
-    assert "entropy run --dry-run" in found.out.splitlines()[-1]
+    assert "\n  entropy init prod " in found.out
+    assert found.out.splitlines()[-1] == "  entropy run --dry-run -c prod/config/entropy.properties"
 
 
 def test_a_trace_is_followed_and_sets_the_scene(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from entropy.cli.inputs import CLUSTER, INPUT_FORMAT, POLICY, TARGET, Inputs, read_inputs
-from entropy.cli.terminal import colours, progress, someone_reads_stderr, someone_reads_stdout, warn
+from entropy.cli.terminal import colours, progress, someone_reads_stderr, someone_reads_stdout, this_command, warn
 
 if TYPE_CHECKING:
     from entropy.planning.planner import Result
@@ -96,13 +96,14 @@ def _command(cluster: str, options: dict[str, str | int | None], time_limit: flo
     """What to type to have this plan executed."""
     import shlex
 
-    words = ["entropy", "plan", cluster]
+    words = ["plan", cluster]
     for name, value in options.items():
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     words += ["--time-limit", f"{time_limit:g}"] if time_limit != _TIME_LIMIT else []
     words += ["--best-effort"] if best_effort else []
-    return f"{shlex.join([*words, '-o', 'plan.json'])} && entropy apply plan.json"
+    entropy = this_command()
+    return f"{entropy} {shlex.join([*words, '-o', 'plan.json'])} && {entropy} apply plan.json"
 
 
 def _progress_line(inputs: Inputs, seconds: float, time_limit: float, phase: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from entropy.cli.inputs import POLICY
-from entropy.cli.terminal import someone_reads_stdout, warn
+from entropy.cli.terminal import someone_reads_stdout, this_command, warn
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["simulate"]
 
-_NEXT = """On your own cluster, acting on nothing yet:
-  entropy init DIR          then set gmetad.host in DIR/config/entropy.properties
-  cd DIR; entropy check; entropy run --dry-run"""
+_NEXT = """
+On your own cluster, acting on nothing yet:
+  {entropy} init prod          then set gmetad.host in prod/config/entropy.properties
+  {entropy} check -c prod/config/entropy.properties
+  {entropy} run --dry-run -c prod/config/entropy.properties"""
 _LEAST_STEP, _MOST_HOURS = 10.0, 24.0 * 366
 
 
@@ -106,7 +108,7 @@ def simulate(
     else:
         typer.echo(summary.text(), nl=False)
         if demo and not interrupted:
-            typer.echo(f"\n{_NEXT}")
+            typer.echo(_NEXT.format(entropy=this_command()))
     if interrupted:
         raise typer.Exit(130)
     if figures.mistakes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import threading
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 
 import typer
 
-__all__ = ["colours", "progress", "someone_reads_stderr", "someone_reads_stdout", "warn"]
+__all__ = ["colours", "progress", "someone_reads_stderr", "someone_reads_stdout", "this_command", "warn"]
 
 
 def warn(sentences: Iterable[str]) -> None:
@@ -33,6 +34,18 @@ def someone_reads_stderr() -> bool:
 def colours() -> bool:
     """May standard output be coloured: a terminal that can, and nobody asked for none (``NO_COLOR``)?"""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def this_command() -> str:
+    """What to type to run this ``entropy`` again: its name, where the shell finds this very one by it, else as it was called."""
+    called = sys.argv[0]
+    folder, name = os.path.split(called)
+    if name == "__main__.py" and os.path.basename(folder) == "entropy":
+        return f"{shlex.quote(sys.executable)} -m entropy"
+    if name != "entropy" or not os.path.exists(called):
+        return "entropy"
+    found = shutil.which("entropy")
+    return "entropy" if found is not None and os.path.samefile(found, called) else shlex.quote(called)
 
 
 @contextmanager
