@@ -14,7 +14,7 @@ from entropy.model.policy import Policy
 from entropy.model.selectors import Selector
 from entropy.problem.draft import Draft
 from entropy.problem.problem import Bools, Integers, Problem, State
-from entropy.problem.scaling import scale_of, whole
+from entropy.problem.scaling import scale_of
 
 __all__ = ["compile_problem"]
 
@@ -127,12 +127,12 @@ def _amounts(cluster: Cluster, draft: Draft) -> _Amounts:
         needed = np.array([_needed(v, r, draft.least.get((k, r), 0.0)) for k, v in enumerate(cluster.vms)], dtype=np.float64)
         used = np.array([v.used(r) for v in cluster.vms], dtype=np.float64)
         offered = np.array([_offered(n, r, draft.ratio.get((k, r))) for k, n in enumerate(cluster.nodes)], dtype=np.float64)
-        scale, divisor = scale_of(np.concatenate((needed, used)), offered)
-        scales.append(scale / divisor)
+        scale = scale_of(np.concatenate((needed, used)), offered)
+        scales.append(scale.factor / scale.divisor)
         limits.append(offered)
-        demand.append(whole(needed * scale, up=True) // divisor)
-        consumption.append(whole(used * scale, up=True) // divisor)
-        capacity.append(whole(offered * scale, up=False) // divisor)
+        demand.append(scale.demand(needed))
+        consumption.append(scale.demand(used))
+        capacity.append(scale.capacity(offered))
     return _Amounts(
         resources=resources,
         scale=np.array(scales, dtype=np.float64),

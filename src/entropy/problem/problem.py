@@ -1,7 +1,7 @@
 """A cluster and a policy as NumPy arrays over the primitives capacity, domain, group limit, fixed and state.
 
-Amounts are integers: each resource has a scale (a power of ten over a common divisor) chosen so that every amount of the
-documents is exact wherever it has at most six decimals.  Index k of a VM or node is its position in the Cluster document.
+Amounts are integers: each resource has a scale (see ``scaling``) chosen so that every amount of the documents is exact
+wherever it has at most six decimals.  Index k of a VM or node is its position in the Cluster document.
 """
 
 from __future__ import annotations
