@@ -182,3 +182,18 @@ def test_the_driver_says_what_it_knows_of_a_node_that_died() -> None:
         return [*before, *[await driver.busy("a", Endpoint(name=n)) for n in ("n1", "n3")]]
 
     assert run_virtual(main()) == [True, False, True, False, None]
+
+
+def test_a_wall_clock_that_was_set_back_is_not_waited_for() -> None:
+    """The machine came up a year ahead, was killed, and its clock was put right."""
+
+    async def main() -> tuple[tuple[str, ...], float]:
+        loop, ahead = asyncio.get_running_loop(), 3e7
+        world, journal = SimulatedCluster(TWO), Journal("sqlite://", lambda: loop.time() + ahead)
+        journal.intend(journal.open_plan(Plan(actions=(MOVE,)), "", {"m1": 42.0}), "m1", 1)
+        ahead = 0.0
+        return await settle(SimulatedAdapter(world), Speechless(SimulatedDriver(world)), journal, QUICK), loop.time()
+
+    texts, took = run_virtual(main())
+    assert texts[0] == "migrate a from n1 to n3 (plan 1): it did not happen, a runs on n1."
+    assert took == 42.0 + QUICK.confirm_timeout

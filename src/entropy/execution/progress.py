@@ -2,7 +2,7 @@
 
     Progress(plan, settings)
         .handle(event) -> instructions        events: Begin, Returned, Looked, Unstartable, StopRequested
-        .finished    .outcomes    .confirming -> ids    .check() (raises AssertionError when an invariant is broken)
+        .finished    .confirming -> ids    .check() (raises AssertionError when an invariant is broken)
 
     waiting ──Start──► running ──Returned──► confirming ──Looked──► done | failed | in_doubt
        │                  ▲                       │

@@ -23,10 +23,10 @@ __all__ = ["settle"]
 
 @dataclass(slots=True)
 class _Case:
-    """One action in doubt.  Times are the journal's."""
+    """One action in doubt.  Times are the journal's; ``over``: when it would have been given up at the latest."""
 
     pending: PendingAction
-    limit: float
+    over: float
     busy: bool | None = None
     quiet: float = 0.0  # since when its hypervisors said that nothing is under way
     told: bool = False
@@ -55,7 +55,8 @@ async def settle(
     """
     settings = settings or ExecutionSettings()
     began = seen_at = journal.now()
-    cases = [_Case(pending, pending.limit or settings.limit(pending.action)) for pending in journal.in_doubt()]
+    # A wall clock that has been set back must not make an intention lie in the future, to be waited for.
+    cases = [_Case(p, min(p.intended, began) + (p.limit or settings.limit(p.action))) for p in journal.in_doubt()]
     sentences: list[str] = []
     while cases:
         at = journal.now()
@@ -88,11 +89,10 @@ def _is_known(case: _Case, sight: Sight, busy: bool | None, at: float, now: floa
         case.quiet = now  # at work, or it may have been until now
     case.busy = busy
     if sight.verdict == "done":
-        return not busy or at >= case.pending.intended + case.limit
+        return not busy or at >= case.over
     if busy:
         return False
-    over = case.quiet if busy is False else max(case.quiet, case.pending.intended + case.limit)
-    return at >= over + lag
+    return at >= (case.quiet if busy is False else max(case.quiet, case.over)) + lag
 
 
 def _write(journal: Journal, pending: PendingAction, sight: Sight) -> str:

@@ -8,14 +8,14 @@ the observed cluster is above.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from entropy.problem.problem import Bools, Indices, Problem, State
 
-__all__ = ["Amounts", "Books", "first_lacking", "stays"]
+__all__ = ["Amounts", "Books", "first_lacking", "settle", "stays"]
 
 Amounts = tuple[tuple[int, int], ...]
 """(counter, amount) pairs.  An amount of 0 asks that the counter be within its limit all the same."""
@@ -48,8 +48,8 @@ class _Zones:
 class Books:
     """Counters by number, the room at the beginning, and what a VM takes and gives where.
 
-    ``room`` grows when a zone is first spoken of; copies of it made before must not be used with later counters, so every
-    reader asks ``initial()`` after its steps are known, or extends through ``fill``.
+    ``room`` grows when a zone is first spoken of.  A copy of it made before lacks that counter, so whoever keeps one extends it
+    with ``fill`` before using it with later steps.
     """
 
     def __init__(self, problem: Problem, staying: Bools) -> None:
@@ -138,8 +138,3 @@ def settle(room: list[int], takes: Amounts, gives: Amounts) -> None:
         room[counter] -= amount
     for counter, amount in gives:
         room[counter] += amount
-
-
-def counters(amounts: Iterable[Amounts]) -> set[int]:
-    """Every counter that is spoken of."""
-    return {counter for pairs in amounts for counter, _ in pairs}

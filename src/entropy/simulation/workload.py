@@ -2,7 +2,7 @@
 
 Workload(vms, cpu, period)          .demand: a ``Load`` for SimulatedCluster      .at(seconds) -> cores per VM
     .peak -> cores per VM           .memory -> MiB per VM                         .seconds: how long it lasts
-VMKind(name, kind, vcpus, memory)
+Machine(name, kind, vcpus, memory)
 make_nodes(count, mixed=False) -> nodes           start_cluster(workload, nodes, hosts) -> Cluster
 """
 
