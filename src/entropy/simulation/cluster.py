@@ -126,9 +126,7 @@ class SimulatedCluster:
     def overloaded(self, resource: str) -> tuple[str, ...]:
         """The online nodes on which more of ``resource`` is taken than they may give."""
         return tuple(
-            n.name
-            for n in self._nodes.values()
-            if n.state == "online" and self.usage(n.name, resource) > n.limit(resource) + _SLACK
+            n.name for n in self._nodes.values() if n.state == "online" and self.usage(n.name, resource) > n.limit(resource) + _SLACK
         )
 
     async def quiet(self) -> None:
