@@ -153,3 +153,11 @@ def test_commands_are_printed_as_they_can_be_typed(tmp_path: Path, monkeypatch: 
     assert this_command() == f"{shlex.quote(sys.executable)} -m entropy"
     monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest"])
     assert this_command() == "entropy"
+
+
+def test_what_is_written_is_not_for_everybody_to_change(tmp_path: Path) -> None:
+    script = f"umask 000; {shlex.quote(sys.executable)} -m entropy init {shlex.quote(str(tmp_path / 'd'))}"
+    subprocess.run(["sh", "-c", script], check=True, capture_output=True)
+    made = [tmp_path / "d", *(tmp_path / "d").rglob("*")]
+    assert len(made) > 8
+    assert [path.name for path in made if path.stat().st_mode & 0o002] == []

@@ -137,6 +137,9 @@ def test_an_unknown_or_changed_host_key_is_refused(sshd: Sshd, recorder: Path, t
                     await ssh.stop("web-1", N1)
                 (login, _) = await ssh.probe((N1,))
                 assert login.ok is False
+        async with driver(sshd, stop="true", known_hosts=str(tmp_path / "missing")) as ssh:
+            (keys, _) = await ssh.probe((N1, N2))  # what is missing once is said once
+            assert keys.detail == f"the file of known hosts {tmp_path / 'missing'} is missing"
 
     asyncio.run(story())
     assert not recorder.with_name("calls").exists()

@@ -137,6 +137,7 @@ _UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c._
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's); the exit code of the contract.  No exception of any kind comes out,
     except ``SystemExit`` where a command raises it."""
+    os.umask(os.umask(0o077) | 0o002)  # nothing that is written (state, log, journal, documents) is for everybody to change
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _run(given or ["--help"])

@@ -103,7 +103,18 @@ class SshDriver(Driver):
             host, port, user = self._settings.login(node)
             return Probe(question=question, ok=True, detail=f"{f'{user}@' if user else ''}{host}:{port}")
 
-        found = list(await asyncio.gather(*(ask(node) for node in nodes)))
+        known = self._settings.known_hosts_file
+        if known is not None and not known.is_file():  # one answer, not one a node
+            found = [
+                Probe(
+                    question="nodes' ssh keys are known",
+                    ok=False,
+                    detail=f"the file of known hosts {known} is missing",
+                    mend=f"ssh-keyscan the nodes into {known}, and compare the fingerprints; or name another file in knownHosts",
+                )
+            ]
+        else:
+            found = list(await asyncio.gather(*(ask(node) for node in nodes)))
         if self._settings.known_hosts == NO_CHECK:
             found.append(
                 Probe(
