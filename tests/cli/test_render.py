@@ -14,7 +14,7 @@ from hypothesis import given
 from document_strategies import clusters, plans
 from entropy.cli.render import dot, svg, text
 from entropy.cli.render.effects import Effect, figures, replay, with_rules
-from entropy.cli.render.units import memory, seconds, three_digits
+from entropy.model.amounts import memory, seconds, three_digits
 from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.plan import Action, Figure, NodesFigure, Plan, Summary
 from entropy.model.policy import Policy

@@ -13,7 +13,7 @@ from rich.console import Console
 from command_line import entropy
 from entropy.cli import charts
 from entropy.cli.live_view import Move, Scene, frame
-from entropy.cli.render.units import clock
+from entropy.cli.render.clock import clock
 from entropy.cli.simulation_stage import Pace
 from entropy.cli.simulation_summary import Summary
 from entropy.control.rehearsal import Figures, Rehearsal, Said

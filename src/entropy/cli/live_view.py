@@ -17,7 +17,8 @@ from rich.live import Live
 from rich.text import Text
 
 from entropy.cli.charts import area, bar, level, resampled, thin
-from entropy.cli.render.units import clock, count, memory, three_digits
+from entropy.cli.render.clock import clock
+from entropy.model.amounts import count, memory, three_digits
 
 if TYPE_CHECKING:
     from entropy.control.rehearsal import Rehearsal, Said

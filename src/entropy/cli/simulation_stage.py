@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from entropy.cli.render.units import clock, count, three_digits
+from entropy.cli.render.clock import clock
 from entropy.cli.simulation_summary import Summary
 from entropy.control.rehearsal import Figures, Rehearsal
 from entropy.control.settings import LoopSettings, Settings, load_settings
 from entropy.control.wiring import read_policy
 from entropy.execution.settings import ExecutionSettings
 from entropy.formats import documents
+from entropy.model.amounts import count, three_digits
 from entropy.model.cluster import Node
 from entropy.model.errors import InputError
 from entropy.model.policy import Policy

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from entropy.cli.render.units import count, memory, seconds, three_digits
+from entropy.model.amounts import count, memory, seconds, three_digits
 
 if TYPE_CHECKING:
     from entropy.control.rehearsal import Figures

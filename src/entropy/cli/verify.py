@@ -31,8 +31,8 @@ def verify(
     """
     from entropy.cli.render.effects import figures, with_rules
     from entropy.cli.render.figures import figures_sentence
-    from entropy.cli.render.units import count
     from entropy.formats import documents
+    from entropy.model.amounts import count
     from entropy.model.plan import Plan
     from entropy.verification.verify import verify as replay
 

@@ -11,9 +11,9 @@ import orjson
 
 from entropy.control.lenient import lenient
 from entropy.control.lock import prepare
-from entropy.control.sentence import count
 from entropy.control.settings import Settings
 from entropy.control.wiring import adapter_of, directory_of, durations_of, read_policy
+from entropy.model.amounts import count
 from entropy.model.cluster import Cluster
 from entropy.model.errors import EntropyError, InputError
 from entropy.platforms.base import ConfigurationAdapter, Probe

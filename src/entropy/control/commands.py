@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from entropy.control.lock import ACTING, StateLock, prepare
 from entropy.control.safety import caused, independent
-from entropy.control.sentence import count
 from entropy.control.settings import Settings
 from entropy.control.staleness import changes
 from entropy.control.wiring import adapter_of, build, read_policy
+from entropy.model.amounts import count
 from entropy.model.errors import ActionFailedError, InvalidPlanError, StalePlanError
 from entropy.model.plan import Plan
 from entropy.model.policy import Policy

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from entropy.control.lock import ACTING, INSTANCE, Holder, StateLock, holder_of, prepare
-from entropy.control.sentence import count
 from entropy.control.settings import Settings
+from entropy.model.amounts import count
 from entropy.model.errors import ActionFailedError, EntropyError, InputError, PlatformError
 
 __all__ = ["start_daemon", "stop_daemon"]

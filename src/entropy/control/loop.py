@@ -22,6 +22,7 @@ from entropy.control.simplify import simplify
 from entropy.control.staleness import changes
 from entropy.control.waiting import Interrupted, Think, any_of, inline, unless
 from entropy.execution.report import ActionReport
+from entropy.model.amounts import seconds
 from entropy.model.cluster import Cluster
 from entropy.model.errors import EntropyError, PlatformError
 from entropy.model.plan import Plan
@@ -204,7 +205,7 @@ class ControlLoop:
         except TimeoutError as problem:
             if not limit.expired():
                 raise PlatformError(f"monitoring: {problem or 'timed out'}") from problem
-            raise PlatformError(f"monitoring does not answer within {sentence.seconds(self.patience)}") from problem
+            raise PlatformError(f"monitoring does not answer within {seconds(self.patience)}") from problem
         self.journal.remember(seen.cluster)
         return seen
 
@@ -270,7 +271,7 @@ class ControlLoop:
         """Not even a decision: said, not journalled (the journal may be what failed)."""
         self._failures += 1
         wait = self._back_off()
-        text = f"{problem[:1].upper()}{problem[1:].rstrip('.')}. Acting on nothing; next look in {sentence.seconds(wait)}."
+        text = f"{problem[:1].upper()}{problem[1:].rstrip('.')}. Acting on nothing; next look in {seconds(wait)}."
         self.watcher.said("error", text)
         return Round(number=self._rounds, started=started, sentence=text, level="error", wait=wait)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from entropy.model.amounts import count, memory, seconds
+
 if TYPE_CHECKING:
     from entropy.control.decision import Decision
     from entropy.model.cluster import Cluster
     from entropy.model.plan import Plan
 
-__all__ = ["amount_of_memory", "count", "describe", "listed", "seconds", "unreachable"]
+__all__ = ["describe", "listed", "unreachable"]
 
 _MOVES = ("migrate", "suspend", "resume")
 
@@ -58,8 +60,8 @@ def _content(plan: Plan, cluster: Cluster) -> list[str]:
     moves = [a for a in plan.actions if a.type in _MOVES]
     others = len(plan.actions) - len(moves)
     moved = [cluster.vm_by_name[a.vm] for a in moves if a.vm is not None and a.vm in cluster.vm_by_name]
-    memory = sum(vm.demand.get("memory", 0.0) for vm in moved)
-    parts = [count(len(moves), "move"), amount_of_memory(memory)] if moves else []
+    amount = sum(vm.demand.get("memory", 0.0) for vm in moved)
+    parts = [count(len(moves), "move"), memory(amount)] if moves else []
     if others:
         parts.append(count(others, "other action") if moves else count(others, "action"))
     parts.append(f"about {seconds(max((a.end for a in plan.actions), default=0.0))}")
@@ -122,12 +124,7 @@ def _reason(reasons: Sequence[str]) -> str:
     return f"{reasons[0].rstrip('.')}{more}."
 
 
-# -- words for numbers --------------------------------------------------------------------------------------------
-
-
-def count(number: int, noun: str) -> str:
-    """``1 node``, ``2 nodes``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+# -- words for names and numbers ----------------------------------------------------------------------------------
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
@@ -135,22 +132,6 @@ def listed(names: Sequence[str], most: int = 4) -> str:
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
-
-
-def amount_of_memory(mib: float) -> str:
-    """At most three digits: ``512 MiB``, ``41 GiB``, ``1.2 TiB``."""
-    for unit in ("MiB", "GiB"):
-        if mib < 999.5:
-            return f"{_figure(mib)} {unit}"
-        mib /= 1024
-    return f"{_figure(mib)} TiB"
-
-
-def seconds(duration: float) -> str:
-    """``70 s``; from ten minutes on ``12 min``; from two hours on ``3.5 h``."""
-    if duration < 600:
-        return f"{_figure(duration)} s"
-    return f"{_figure(duration / 60)} min" if duration < 7200 else f"{_figure(duration / 3600)} h"
 
 
 def _figure(value: float) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from entropy.control.lock import INSTANCE, holder_of
-from entropy.control.sentence import count
 from entropy.control.settings import Settings
+from entropy.model.amounts import count
 from entropy.model.errors import EntropyError
 
 __all__ = ["FILE", "Status", "read_status", "write_status"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from entropy.model.amounts import memory, seconds
 from entropy.model.plan import Action, Figure, NodesFigure, PlanStatus, Summary
 from entropy.model.policy import Objective
-from entropy.planning.words import memory, seconds
 from entropy.problem.problem import Indices, Problem, State
 
 __all__ = ["Proof", "forced_transitions", "sentence", "status_of", "summarise"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from entropy.cli.render.units import seconds
+from entropy.model.amounts import seconds
 from entropy.model.plan import Plan
 
 __all__ = ["render"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from entropy.cli.render.effects import Figures
-from entropy.cli.render.units import count, memory, seconds
+from entropy.model.amounts import count, memory, seconds
 
 __all__ = ["figures_sentence"]
 

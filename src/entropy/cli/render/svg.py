@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 from entropy.cli.render.effects import in_order
-from entropy.cli.render.units import count, seconds, three_digits
+from entropy.model.amounts import count, seconds, three_digits
 from entropy.model.cluster import Cluster
 from entropy.model.plan import Action, Plan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from entropy.cli.render.effects import replay, with_rules
-from entropy.cli.render.units import count, memory, seconds, three_digits
+from entropy.model.amounts import count, memory, seconds, three_digits
 from entropy.model.cluster import Cluster
 from entropy.model.plan import Action, Figure, Plan
 from entropy.model.policy import Policy
