@@ -201,9 +201,10 @@ def test_a_command_that_is_given_up_ends_on_the_node(sshd: Sshd, tmp_path: Path)
     asyncio.run(story())
 
 
-def test_a_startup_command_that_is_given_up_ends(sshd: Sshd, tmp_path: Path) -> None:
+@pytest.mark.parametrize("deaf", ["", "trap '' TERM; "])
+def test_a_startup_command_that_is_given_up_ends(sshd: Sshd, tmp_path: Path, deaf: str) -> None:
     async def story() -> None:
-        async with driver(sshd, startup=_slow(tmp_path / "pid")) as ssh:
+        async with driver(sshd, startup=deaf + _slow(tmp_path / "pid")) as ssh:
             starting = asyncio.create_task(ssh.startup(N2))
             pid = await _begun(tmp_path / "pid")
             starting.cancel()

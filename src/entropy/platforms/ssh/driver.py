@@ -75,11 +75,11 @@ class SshDriver(Driver):
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
+        talking = asyncio.ensure_future(process.communicate())
         try:
-            _, words = await process.communicate()
+            _, words = await asyncio.shield(talking)
         except asyncio.CancelledError:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
+            await _ended_here(process.pid, talking)
             raise
         if process.returncode:
             raise PlatformError(f"cannot start {node.name}: {_ended(line, process.returncode, words.decode(errors='replace'))}")
@@ -195,6 +195,16 @@ class SshDriver(Driver):
                 if last or not (died and unheard):  # what sshd may have heard is not said twice
                     raise PlatformError(f"{doing}: sshd there starts no command: {problem}") from problem
         raise AssertionError("unreachable")
+
+
+async def _ended_here(group: int, talking: asyncio.Future[tuple[bytes, bytes]]) -> None:
+    """Ask a command on the manager, with all that it started, to end, then make it.  It is heard out, so that no pipe stays open."""
+    for ask in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(group, ask)
+        if (await asyncio.wait((talking,), timeout=_TERM_WAIT))[0]:
+            return
+    talking.cancel()
 
 
 async def _ended_on_request(process: asyncssh.SSHClientProcess[str]) -> bool:
