@@ -80,7 +80,7 @@ def test_a_wrong_command_is_refused_when_the_driver_is_made() -> None:
         SshDriver.from_settings({"run": "xl create $DESTINATION"})
     with pytest.raises(InputError, match=r"migrat: is no known key .*migrate.*privateKey"):
         SshDriver.from_settings({"migrat": "xl migrate"})
-    with pytest.raises(InputError, match=r"port: is '0'"):
+    with pytest.raises(InputError, match=r"port: is '0' \(accepted: a number at least 1\)"):
         SshDriver.from_settings({"port": "0"})
     made = SshDriver.from_settings({"migrate": "xl migrate $VM $DESTINATION", "port": "22", "privateKey": "/k", "user": "xen"})
     assert [o for o in ("migrate", "run", "startup") if made.offers(o)] == ["migrate"]

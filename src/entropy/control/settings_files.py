@@ -16,6 +16,7 @@ from entropy.control.settings import Settings
 from entropy.formats.files import read_bytes
 from entropy.model.errors import InputError
 from entropy.model.values import InvalidValueError
+from entropy.model.words import refused
 
 __all__ = ["SEARCHED", "find_file", "known_keys", "read_settings"]
 
@@ -270,7 +271,9 @@ def _by_field(tree: Any, model: type[BaseModel]) -> Any:
 def _explain(problem: ValidationError, where: str, written: Mapping[Path_, str], environ: Mapping[str, str]) -> InputError:
     error = problem.errors(include_url=False)[0]
     loc = tuple(str(step) for step in error["loc"])
-    message, accepted = _sentence(error, loc)
+    message, accepted = refused(error)
+    if error["type"] == "extra_forbidden":
+        accepted = nearest(".".join(loc), known_keys())
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, InvalidValueError):
         loc = (*loc, *(str(step) for step in cause.path))
@@ -285,25 +288,3 @@ def _variable(loc: Path_, environ: Mapping[str, str]) -> str | None:
     """The environment variable that sets ``loc``, if one does."""
     wanted = "ENTROPY_" + "__".join("".join(f"_{c}" if c.isupper() else c for c in step) for step in loc)
     return next((name for name in environ if name.upper() == wanted.upper()), None)
-
-
-def _sentence(error: Any, loc: Path_) -> tuple[str, str]:
-    value, ctx, kind = repr(error["input"])[:60], error.get("ctx", {}), error["type"]
-    match kind:
-        case "extra_forbidden":
-            return "is no known key", nearest(".".join(loc), known_keys())
-        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
-            words = {"greater_than": "above", "greater_than_equal": "at least", "less_than": "below", "less_than_equal": "at most"}
-            return f"is {value}", f"a number {words[kind]} {next(iter(ctx.values())):g}"
-        case "bool_parsing" | "bool_type":
-            return f"is {value}", "true or false"
-        case "literal_error":
-            return f"is {value}", str(ctx["expected"]).replace("'", "").replace(" or ", ", ")
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return f"is {value}", "a table of keys"
-        case _ if kind.startswith(("float", "finite", "int")):
-            return f"is {value}", "a whole number" if kind.startswith("int") else "a finite number"
-        case _ if kind.startswith(("string", "path")):
-            return f"is {value}", "text"
-        case _:
-            return f"is {value}: {error['msg']}", ""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from entropy.model.errors import InputError
+from entropy.model.words import refused
 
 __all__ = ["OPTIONS", "Options", "validated"]
 
@@ -32,14 +33,7 @@ def validated(cls: type[S], settings: Mapping[str, Any]) -> S:
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         path = ".".join(str(step) for step in first["loc"])
-        match first["type"]:
-            case "extra_forbidden":
-                known = ", ".join(sorted(f.alias or name for name, f in cls.model_fields.items()))
-                raise InputError("is no known key", path=path, accepted=known if len(first["loc"]) == 1 else "") from problem
-            case "missing":
-                raise InputError("is missing", path=path) from problem
-            case "value_error":
-                raise InputError(str(first["ctx"]["error"]), path=path) from problem
-            case _:
-                message = first["msg"]
-                raise InputError(f"is {first['input']!r}: {message[:1].lower()}{message[1:]}", path=path) from problem
+        message, accepted = refused(first)
+        if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+            accepted = ", ".join(sorted(f.alias or name for name, f in cls.model_fields.items()))
+        raise InputError(message, path=path, accepted=accepted) from problem

@@ -17,6 +17,7 @@ from entropy.formats import documents
 from entropy.model.cluster import VM, Cluster
 from entropy.model.errors import InputError
 from entropy.model.plan import ActionType
+from entropy.model.words import refused
 from entropy.simulation.cluster import SimulatedCluster
 from entropy.simulation.operations import contract_duration
 
@@ -46,8 +47,7 @@ def read_settings(settings: Mapping[str, Any]) -> SimulationSettings:
         first = problem.errors()[0]
         key = ".".join(str(step) for step in first["loc"])
         accepted = ", ".join(f"{name} ({field.description})" for name, field in SimulationSettings.model_fields.items())
-        missing = first["type"] == "missing"
-        message = "is missing" if missing else f"is {first['input']!r}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+        message, _ = refused(first)
         raise InputError(message, where="settings of the simulated cluster", path=key, accepted=accepted) from problem
 
 
