@@ -82,12 +82,6 @@ def test_repair_of_one_overload_moves_the_cheapest_that_suffices() -> None:
     assert (found.outcome, moved) == ("optimal", ["big"])  # 1 GiB frees 3 cores: cheaper than x
 
 
-def test_repair_opens_no_empty_node_without_need() -> None:
-    vms = (_vm("x", "a", 3, 1), _vm("y", "a", 2, 1), _vm("z", "b", 1, 1))
-    found = _place(compile_problem(Cluster(nodes=(_node("a"), _node("empty"), _node("b")), vms=vms), Policy()), "repair")
-    assert (found.outcome, found.host[2], sorted(found.host[:2].tolist())) == ("optimal", 2, [0, 2])
-
-
 def test_fragmented_memory_is_repaired_by_moving_others() -> None:
     """A drained 8 GiB VM fits nowhere until a 4 GiB VM makes room: 12 GiB is the least."""
     nodes = (_node("a", maintenance=True), _node("b", gib=12), _node("c", gib=12))
@@ -121,3 +115,23 @@ def test_idle_power_is_the_cost_when_nodes_differ() -> None:
     problem = compile_problem(cluster, Policy())
     found = place(problem, "consolidate", np.array([200_000, 90_000]), Budget(remaining=lambda: 60.0))
     assert (found.outcome, found.nodes.value, found.host.tolist()) == ("optimal", 90_000, [1, 1])
+
+
+def _scattered(seed: int) -> Problem:
+    """80 VMs on 20 nodes of 2 cores and 4 GiB, most of which they need."""
+    rng = np.random.default_rng(seed)
+    nodes = tuple(_node(f"n{k}", cpu=2, gib=4) for k in range(20))
+    room, vms = np.tile((2.0, 4.0), (20, 1)), []
+    while len(vms) < 80:
+        n, cpu, gib = int(rng.integers(20)), float(rng.integers(2)), float(rng.choice([0.25, 0.5, 1, 2]))
+        if (room[n] >= (cpu, gib)).all():
+            room[n] -= cpu, gib
+            vms.append(_vm(f"v{len(vms)}", f"n{n}", cpu, gib))
+    return compile_problem(Cluster(nodes=nodes, vms=tuple(vms)), Policy())
+
+
+def test_same_input_seed_and_workers_same_placement() -> None:
+    """Several placements are optimal; which of them a callback of the solver saw first was a race."""
+    problem = _scattered(seed=0)
+    found = [_place(problem, workers=2, work=2.0) for _ in range(6)]
+    assert {tuple(placement.host.tolist()) for placement in found} == {tuple(found[0].host.tolist())}

@@ -1,9 +1,9 @@
 """Repair: only what is misplaced moves.
 
 The cheapest VMs whose departure ends each overload, VMs that may not stay, members of groups above their limit and VMs that must
-start are taken out and placed where most room is left, first on nodes in use that nothing leaves: such moves wait for nothing and
-open no empty node.  What finds no room is settled by trades with other VMs, else by the exact model on a neighbourhood that widens until
-it suffices.
+start are taken out and placed where most room is left, empty nodes included (a node filled to the brim by a repair needs the next one
+soon), first on nodes that nothing leaves: such moves wait for nothing.  What finds no room is settled by trades with other VMs, else by
+the exact model on a neighbourhood that widens until it suffices.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def repair(working: Working, cheapest: dict[int, Indices], rng: np.random.Genera
     for metric in (widest_fit(problem, everywhere), best_fit(problem, everywhere)):
         # spreading out uses up the large gaps: where it fails, once more from the start, filling gaps instead
         working.host[:], working.free[:] = before.host, before.free
-        for open_nodes in (~sources & before.used, ~sources, everywhere):
+        for open_nodes in (~sources, everywhere):
             left = order[working.host[order] < 0]
             if not working.fit(left, open_nodes, metric):
                 return left[:0]
