@@ -43,6 +43,11 @@ def test_a_document_cut_anywhere_is_refused(data: st.DataObject) -> None:
     assert refusal(whole[:cut])
 
 
+def test_what_is_ill_formed_in_the_last_piece_is_not_called_truncated() -> None:
+    with pytest.raises(PlatformError, match=r"not well-formed .*more than about 900 bytes"):
+        parse_dump(b'<GANGLIA_XML><CLUSTER NAME="c"><HOST NAME="n"><METRIC NAME="container.vms" VAL="a<b" ')
+
+
 def test_truncated_says_where() -> None:
     whole = document(node("n1"), vm("a"))
     text = refusal(whole[: whole.index(b"cpu_nice")])

@@ -26,7 +26,11 @@ MAX_DEPTH = 64
 MAX_PIECE = 256 << 10
 """Bytes without the start of a tag that counts.  Ganglia's DTD takes 4 KiB, a tag 2 KiB at most."""
 _DEFAULT_TMAX = 20.0
-_CUT_OFF = tuple(expat.errors.codes[text] for text in (expat.errors.XML_ERROR_NO_ELEMENTS, expat.errors.XML_ERROR_UNCLOSED_TOKEN))
+_CUT_OFF = tuple(
+    expat.errors.codes[text]
+    for text in (expat.errors.XML_ERROR_NO_ELEMENTS, expat.errors.XML_ERROR_UNCLOSED_TOKEN, expat.errors.XML_ERROR_PARTIAL_CHAR)
+)
+"""What expat says of a document that ends too early; anything else that shows with its last piece was wrong in itself."""
 _NOT_GANGLIA = "Ganglia's XML holds GANGLIA_XML, GRID, CLUSTER, HOST, METRIC; point at gmetad (port 8651) or gmond (8649)"
 
 
@@ -191,9 +195,10 @@ class DumpParser:
         except expat.ExpatError as problem:
             place = f"line {problem.lineno}, column {problem.offset}{self._whereabouts()}"
             text = expat.ErrorString(problem.code)
-            if not (self._rooted or (final and problem.code in _CUT_OFF)):
+            truncated = final and problem.code in _CUT_OFF
+            if not (self._rooted or truncated):
                 raise PlatformError(f"the answer of {self.source} is no XML ({place}: {text}): refused; {_NOT_GANGLIA}") from problem
-            if final:
+            if truncated:
                 raise PlatformError(
                     f"the XML of {self.source} is truncated: it ends at {place} ({text}). The answer was cut off (a daemon that "
                     "was stopped, a broken connection); nothing of it is used"
