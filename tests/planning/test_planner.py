@@ -159,6 +159,15 @@ def test_maintenance_drains_a_node_and_names_what_cannot_leave() -> None:
         plan(stuck, Policy(objective="repair"))
 
 
+def test_an_image_that_may_not_move_and_a_fence_elsewhere_are_a_conflict() -> None:
+    nap = VM(name="nap", state="sleeping", node="n1", demand={"cpu": 1, "memory": 1000}, migratable=False)
+    cluster = Cluster(nodes=_nodes(2), vms=(nap,))
+    policy = Policy(constraints=(Running(vms=("nap",)), Fence(vms=("nap",), nodes=("n2",))))
+    with pytest.raises(InfeasibleError, match=r"VM nap resumes only where its image lies, on n1 \(a rule forbids it\)"):
+        plan(cluster, policy)
+    assert plan(cluster, policy, PlanOptions(best_effort=True)).plan.actions == ()
+
+
 def test_a_group_that_may_not_part_is_a_conflict() -> None:
     vms = (_vm("a", "n1", 1000, migratable=False), _vm("b", "n1", 1000, migratable=False))
     cluster, policy = Cluster(nodes=_nodes(2), vms=vms), Policy(constraints=(Spread(name="apart", vms=("a", "b")),))

@@ -63,10 +63,13 @@ def _unreachable(problem: Problem) -> Iterator[Conflict]:
 
 
 def _stuck(problem: Problem) -> Iterator[Conflict]:
-    """VMs that must leave a node and cannot."""
-    runs = problem.runs_at_end() & (problem.state == State.RUNNING)
-    for v in positions(runs & problem.held & ~problem.may_stay):
+    """VMs that must leave a node, or resume elsewhere than where their image lies, and cannot."""
+    for v in positions(problem.runs_at_end() & problem.held & ~problem.may_stay):
         n = int(problem.host[v])
+        if problem.state[v] == State.SLEEPING:
+            text = f"VM {problem.vm_name(v)} resumes only where its image lies, on {problem.node_name(n)} ({_reason_to_leave(problem, n)})"
+            yield Conflict(text=text, vms=(int(v),), nodes=(n,))
+            continue
         why = f"nothing may leave {problem.node_name(n)} for now" if problem.untouchable[n] else "a rule roots it there"
         if not problem.migratable[v]:
             why = "it is not migratable"
