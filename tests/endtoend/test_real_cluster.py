@@ -28,6 +28,14 @@ BIG = ("big-1", "big-2")
 ONE_SLOW_MOVE_AT_A_TIME = {"execution.maxParallel": 1, "drivers.libvirt.bandwidth": 1, "execution.timeoutMinimum": 600}
 """With 24 MiB to carry a migration lasts some 25 s, or as long as the test wants: see ``Site.hold`` and ``Site.hurry``."""
 
+CHANGE_PLACES = """
+apiVersion: entropy/v1
+kind: Policy
+constraints:
+- {type: fence, vms: [big-1], nodes: [node2], continuous: false}
+- {type: fence, vms: [big-2], nodes: [node1], continuous: false}
+"""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
@@ -78,20 +86,20 @@ def arrivals(site: Site) -> list[str]:
     return sorted(event.partition(" ")[0] for event in site.events() if " Started Migrated " in event)
 
 
-def assert_accounts(house: House, guests: Mapping[str, int], failures: int = 0) -> None:
+def assert_accounts(house: House, guests: Mapping[str, int], memory: int = 64) -> None:
     """The journal is settled and tells what the hosts tell; every plan was safe on the cluster that those before it left."""
     site = house.site
     name = site.hosts.name
     nodes = tuple(Node(name=name(h), capacity={"cpu": site.cpus, "memory": site.memory}) for h in site.hosts.hosts)
     host, begun = {vm: name(h) for vm, h in guests.items()}, []
     for number, outcome, plan in house.plans():
-        vms = tuple(VM(name=vm, node=node, demand={"cpu": 0, "memory": 64}) for vm, node in host.items())
+        vms = tuple(VM(name=vm, node=node, demand={"cpu": 0, "memory": memory}) for vm, node in host.items())
         assert_safe(Cluster(nodes=nodes, vms=vms), Plan(actions=plan.actions))
         assert outcome is not None
         actions = house.actions(number)
         assert {row["state"] for row in actions} <= {"done", "skipped"}
         assert {(row["type"], row["driver"], row["attempt"]) for row in actions if row["state"] == "done"} == {("migrate", "libvirt", 1)}
-        host |= {row["vm"]: row["target"] for row in actions if row["state"] == "done"}
+        host |= {row["vm"]: row["target"] for row in sorted(actions, key=lambda row: row["intended"] or 0) if row["state"] == "done"}
         begun += [row["vm"] for row in actions if row["attempt"]]
     assert sorted(begun) == arrivals(site)
     assert {vm: [node] for vm, node in sorted(host.items())} == {vm: [name(h) for h in hosts] for vm, hosts in site.placed().items()}
@@ -233,6 +241,43 @@ def test_killed_in_the_middle_of_a_migration_then_started_again(site: Site, lay_
     assert arrivals(site) == sorted(BIG)  # each was brought over once, the crash notwithstanding
     assert_uninterrupted(site)
     assert_accounts(house, TWO_TO_MOVE)
+
+
+@pytest.mark.slow
+def test_killed_in_the_second_hop_of_a_move_around_full_nodes(site: Site, lay_out: Callable[..., House]) -> None:
+    """Two guests change places over a third node.  The new process knows neither node of the second hop as the guest's home."""
+    guests = {"app-1": 1, "big-1": 1, "app-2": 2, "big-2": 2}  # of a size that makes both nodes full
+    house = lay_out(ONE_SLOW_MOVE_AT_A_TIME)
+    (house.home / "config/policy.yaml").write_text(CHANGE_PLACES)
+    site.place(guests, heavy=BIG, memory=192)
+    house.launch("start")
+    house.waits("Plan 1 mends it: 3 moves")
+
+    def second_hop() -> list[str]:
+        if any(row["source"] == "node3" and row["state"] == "intended" for row in house.actions(1)):
+            return site.carrying()
+        site.hurry()
+        return []
+
+    until(second_hop, "a guest to leave the third node", within=PATIENCE)
+    site.hold()
+    (moving,) = site.carrying()
+    house.kill()
+    until(lambda: "named by another node too" in str(site.observe().warnings), "Ganglia to tell of it on both nodes", within=PATIENCE)
+    stop = house.begin("stop")
+    assert stop.stdout is not None
+    assert "waiting, its hypervisor is at work on it" in stop.stdout.readline()
+    assert site.carrying() == [moving]
+    assert stop.poll() is None
+    site.hurry()
+    said, _ = stop.communicate(timeout=PATIENCE)
+    assert_coherent(site)
+    assert stop.returncode == 0, said
+    assert "Plan 1 was cut off: 3 of 3 done." in said
+    assert site.placed() == {"app-1": [1], "app-2": [2], "big-1": [2], "big-2": [1]}
+    assert arrivals(site) == sorted([moving, *BIG])
+    assert_uninterrupted(site)
+    assert_accounts(house, guests, memory=192)
 
 
 @pytest.mark.slow

@@ -81,8 +81,8 @@ class Site:
 
     # -- guests ----------------------------------------------------------------------------------------------------
 
-    def place(self, guests: Mapping[str, int], heavy: Iterable[str] = ()) -> None:
-        """Exactly these guests of 64 MiB, each booted on its host; those that are ``heavy`` have 24 MiB to carry.
+    def place(self, guests: Mapping[str, int], heavy: Iterable[str] = (), memory: int = 64) -> None:
+        """Exactly these guests, of ``memory`` MiB each, booted on their hosts; those that are ``heavy`` have 24 MiB to carry.
 
         Returns when Ganglia tells of all of them, with their loads, and of no other.
         """
@@ -91,7 +91,7 @@ class Site:
         self.guests = set(guests)
         self._forget_events()
         for guest, host in guests.items():
-            self.hosts.define(guest, on=host)
+            self.hosts.define(guest, on=host, memory=memory)
             self.hosts.start(guest)
         for guest in heavy:
             self.hosts.make_heavy(guest)
