@@ -147,7 +147,7 @@ class ExactModel:
         self.model.minimize(cost)
         return self._solve(limits)
 
-    def solve_moves(self, limits: Limits, *, bound: int = 0, on_better: Callable[[Indices], None] | None = None) -> Exact:
+    def solve_moves(self, limits: Limits, *, bound: int = 0) -> Exact:
         """Least moved memory (and, among VMs without memory, fewest moves); ``bound`` on it is one already proven."""
         weight = self.problem.weight
         light = int((weight[self.vms] == 0).sum())
@@ -165,7 +165,7 @@ class ExactModel:
         if bound:
             self.model.add(moved >= bound * (light + 1))
         self.model.minimize(moved)
-        found = self._solve(limits, on_better)
+        found = self._solve(limits)
         unit = light + 1
         lowest = -(-max(found.bound - light, 0) // unit) if found.status != "optimal" else found.value // unit
         return Exact(status=found.status, host=found.host, value=found.value // unit, bound=max(bound, lowest), work=found.work)
@@ -179,7 +179,7 @@ class ExactModel:
         for n, used in self.used.items():
             self.model.add_hint(used, int(n in taken))
 
-    def _solve(self, limits: Limits, on_better: Callable[[Indices], None] | None = None) -> Exact:
+    def _solve(self, limits: Limits) -> Exact:
         if self.stuck:
             return Exact(status="infeasible", host=None, value=0, bound=0, work=0.0)
         solver = cp_model.CpSolver()
@@ -189,8 +189,7 @@ class ExactModel:
         solver.parameters.num_workers = limits.workers
         solver.parameters.interleave_search = limits.workers > 1
         solver.parameters.random_seed = limits.seed
-        callback = _Callback(self, on_better) if on_better else None
-        code = solver.solve(self.model, callback)
+        code = solver.solve(self.model)  # no callback: which of several equal solutions it sees first is a race
         work = float(solver.response_proto.deterministic_time)
         if code == cp_model.INFEASIBLE:
             return Exact(status="infeasible", host=None, value=0, bound=0, work=work)
@@ -211,14 +210,3 @@ class ExactModel:
             if chosen(choice):
                 host[v] = n
         return host
-
-
-class _Callback(cp_model.CpSolverSolutionCallback):
-    """Hands each better placement out as it is found: the search is anytime."""
-
-    def __init__(self, exact: ExactModel, on_better: Callable[[Indices], None]) -> None:
-        super().__init__()
-        self._exact, self._on_better = exact, on_better
-
-    def on_solution_callback(self) -> None:
-        self._on_better(self._exact.read(self.boolean_value))

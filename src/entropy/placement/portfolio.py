@@ -183,7 +183,7 @@ def _polish(problem: Problem, best: _Best, node_cost: Integers, budget: Budget) 
     exact = model()
     if best.search == "consolidate":
         exact.cap_nodes(best.nodes.value)
-    found = exact.solve_moves(limits(1.0), bound=best.moved.bound, on_better=best.offer)
+    found = exact.solve_moves(limits(1.0), bound=best.moved.bound)
     budget.spend(found.work)
     if found.host is not None:
         best.offer(found.host)
