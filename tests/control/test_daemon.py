@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from entropy.control.lock import INSTANCE, StateLock, holder_of
+from entropy.control.lock import ACTING, INSTANCE, StateLock, holder_of
 from simulated_world import cluster_of
 from testbed.disk_world import DiskWorld, plugin
 
@@ -232,6 +232,27 @@ def test_a_dry_run_leaves_acting_to_apply_and_sighup_reads_the_policy_again(hous
     os.kill(house.pid(), signal.SIGHUP)
     until(lambda: "The policy stays as it was" in house.log, "a bad policy is refused")
     house.entropy("stop")
+
+
+def test_status_tells_who_else_is_at_work_and_of_a_crash_only_when_nobody_is(house: House) -> None:
+    house.lay_out(FOUR, 4.0)
+    (house.home / "now.yaml").write_text(house.entropy("observe"))
+    house.entropy("plan", "now.yaml", "-o", "plan.json", "--output-format", "json")
+    apply = house.begin("apply", "plan.json")
+    until(house.world.under_way, "something moves")
+    apply.send_signal(signal.SIGKILL)
+    apply.communicate()
+    acting = house.home / "state" / ACTING
+    with StateLock(acting, "entropy apply"):
+        said = house.entropy("status").splitlines()[0]
+    at_work = f"entropy apply (pid {os.getpid()}) is at work. Executing plan 1: 0 of 2 done, 1 running, no failure."
+    assert said == f"Entropy is not running. {at_work}"
+    with StateLock(acting, "entropy stop"):
+        said = house.entropy("status").splitlines()[0]
+    assert said == f"Entropy is not running. entropy stop (pid {os.getpid()}) makes certain what it had left under way."
+    assert "It did not end by itself: 1 action in doubt" in house.entropy("status")
+    house.entropy("stop")
+    assert house.entropy("status").splitlines()[0] == "Entropy is not running."
 
 
 def test_apply_is_refused_while_a_loop_acts_or_when_the_plan_is_not_safe_any_more(house: House) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from entropy.control.lock import INSTANCE, holder_of
+from entropy.control.lock import ACTING, INSTANCE, Holder, holder_of
 from entropy.control.settings import Settings
 from entropy.model.amounts import count
 from entropy.model.errors import EntropyError
@@ -70,7 +70,8 @@ def read_status(settings: Settings) -> Status:
     facts = _read(directory / FILE)
     holder = holder_of(directory / INSTANCE) if directory.exists() else None
     if holder is None or holder.command == "entropy stop":
-        left = _left(settings)
+        acting = holder_of(directory / ACTING) if directory.exists() else None
+        left = _at_work(settings, acting) if acting else _left(settings)
         facts = {key: facts[key] for key in ("decision", "round", "plan", "log", "config") if key in facts}
         return Status(running=False, sentence=f"Entropy is not running.{left}", facts=facts)
     if facts.get("pid") != holder.pid:
@@ -96,17 +97,25 @@ def _read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _progress(settings: Settings, number: Any) -> str:
+def _progress(settings: Settings, number: Any = None) -> str:
+    """How far a plan is, by default the newest; empty where nobody can say."""
     from entropy.execution.journal import Journal
 
     try:
         journal = Journal(settings.journal_url)
         try:
-            return journal.plan_progress(int(number)).sentence()
+            return journal.plan_progress(int(journal.last_plan() or 0 if number is None else number)).sentence()
         finally:
             journal.close()
     except (EntropyError, TypeError, ValueError):
         return ""
+
+
+def _at_work(settings: Settings, holder: Holder) -> str:
+    """What another command is doing: ``apply``, or ``stop`` that settles."""
+    if holder.command == "entropy stop":
+        return f" {holder.command} (pid {holder.pid}) makes certain what it had left under way."
+    return f" {holder.command} (pid {holder.pid}) is at work. {_progress(settings)}".rstrip()
 
 
 def _left(settings: Settings) -> str:
