@@ -48,6 +48,16 @@ def test_plain_commands_load_no_solver(arguments: tuple[str, ...], tmp_path: Pat
     assert loaded_by(*(a.format(tmp_path / "c.json") for a in arguments)) <= {"pydantic"}
 
 
+@pytest.mark.parametrize(("closed", "code"), [("<&-", 0), (">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0), (">/dev/full", 2)])
+def test_standard_streams_that_are_closed_or_full(closed: str, code: int, tmp_path: Path) -> None:
+    """Python has None for a stream that is closed, and a full disk is no fault of the program."""
+    (tmp_path / "c.json").write_text(CLUSTER)
+    words = [sys.executable, "-m", "entropy", "plan", str(tmp_path / "c.json")]
+    ended = subprocess.run(["sh", "-c", f"{shlex.join(words)} {closed}"], capture_output=True, text=True, check=False)
+    assert ended.returncode == code
+    assert ended.stderr == ("entropy: standard output cannot be written: No space left on device\n" if code else "")
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_that_the_help_lists_is_there(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ inside its function, so that help and plain commands answer at once.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -139,13 +140,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ``SystemExit`` where a command raises it."""
     os.umask(os.umask(0o077) | 0o002)  # nothing that is written (state, log, journal, documents) is for everybody to change
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _stand_in_for_closed_streams()
     try:
         code = _run(given or ["--help"])
         sys.stdout.flush()
     except (BrokenPipeError, _ReaderGoneError):
         _let_go_of_stdout()
         return 141  # as a program ended by SIGPIPE: `entropy plan ... | head` is no error worth a word
+    except OSError as problem:  # a disk that is full, say
+        _let_go_of_stdout()
+        _say(f"standard output cannot be written: {problem.strerror or problem}")
+        return 2
     return code
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Of a standard stream that was closed before the start (``entropy ... >&-``) nothing is known; nothing is then read or written."""
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(fd)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, so that no file of ours gets it
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for the rest of the process
 
 
 def _run(arguments: list[str]) -> int:
@@ -165,6 +185,8 @@ def _run(arguments: list[str]) -> int:
     except (BrokenPipeError, _ReaderGoneError):
         raise
     except Exception as problem:
+        if isinstance(problem, OSError) and problem.errno in _NO_ROOM and problem.filename is None:
+            raise
         if os.environ.get("ENTROPY_TRACEBACK"):
             raise
         kind = type(problem).__name__

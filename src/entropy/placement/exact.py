@@ -6,7 +6,9 @@ are knapsacks; a node is used when it runs a VM.  Goals are lexicographic: cost 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -189,7 +191,7 @@ class ExactModel:
         solver.parameters.num_workers = limits.workers
         solver.parameters.interleave_search = limits.workers > 1
         solver.parameters.random_seed = limits.seed
-        code = solver.solve(self.model)  # no callback: which of several equal solutions it sees first is a race
+        code = _interruptible(solver, self.model)  # no callback: which of several equal solutions it sees first is a race
         work = float(solver.response_proto.deterministic_time)
         if code == cp_model.INFEASIBLE:
             return Exact(status="infeasible", host=None, value=0, bound=0, work=work)
@@ -210,3 +212,28 @@ class ExactModel:
             if chosen(choice):
                 host[v] = n
         return host
+
+
+def _interruptible(solver: cp_model.CpSolver, model: cp_model.CpModel) -> Any:
+    """The status of a solve that Ctrl-C ends at once.
+
+    The solver would take the signal for itself, answer with what it has, and nobody else would hear of it; and while it works on the
+    thread that Python delivers signals to, none gets through.
+    """
+    solver.parameters.catch_sigint_signal = False
+    outcome: Future[Any] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(solver.solve(model))
+        except BaseException as problem:  # for the thread that waits
+            outcome.set_exception(problem)
+
+    thread = threading.Thread(target=work, name="solver", daemon=True)
+    try:
+        thread.start()
+        return outcome.result()
+    except KeyboardInterrupt:
+        solver.stop_search()
+        thread.join()
+        raise
