@@ -22,8 +22,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -112,6 +112,16 @@ class Site:
         except PlatformError:
             return {}
         return {} if seen.warnings else {vm.name: vm.node for vm in seen.cluster.vms}
+
+    @contextmanager
+    def without_power(self, host: int) -> Iterator[None]:
+        """The host's power is cut, and comes back in the end."""
+        self.hosts.kill_host(host)
+        try:
+            yield
+        finally:
+            self.hosts.start_host(host)
+            self._witness(host)  # that before it ended with its connection
 
     # -- asked of libvirt ------------------------------------------------------------------------------------------
 
