@@ -138,6 +138,8 @@ PLANS = [
     (changed(PLAN, "start: 0", "start: -1"), "p.yaml: actions[0] (a1).start: is -1", "at least 0"),
     (changed(PLAN, "start: 0", "start: .nan"), "p.yaml: actions[0] (a1).start: is nan", ""),
     (changed(PLAN, "start: 0", "begin: 0"), "p.yaml: actions[0] (a1).begin: is no known key", ""),
+    (changed(PLAN, "vm: web-1", "vm: web-9"), "p.yaml: actions[0] (a1).vm: 'web-9' names no VM of the cluster", "web-1"),
+    (changed(PLAN, "from: n1", "from: n9"), "p.yaml: actions[0] (a1).from: 'n9' names no node of the cluster", "n1"),
 ]  # fmt: skip
 
 
