@@ -8,7 +8,7 @@ from checked import assert_safe
 from entropy.model.cluster import VM, Cluster, Node, Power
 from entropy.model.errors import InfeasibleError
 from entropy.model.policy import Policy
-from entropy.model.rules import Fence, Killed, Offline, Online, Quarantine, Running, Sleeping
+from entropy.model.rules import Fence, Killed, Offline, Online, Quarantine, Running, Sleeping, Spread
 from entropy.placement.portfolio import Budget
 from entropy.planning.planner import PlanOptions, Result, plan
 from entropy.verification.verify import verify
@@ -69,6 +69,14 @@ def test_fence_to_nodes_that_no_label_names_is_void() -> None:
     assert not verify(cluster, result.plan, policy)  # the customers' checker does not know of void fences
     assert _summary(result) == ("optimal", 1, 1024)
     assert any("void" in warning for warning in result.warnings)
+
+
+def test_a_label_that_no_node_has_is_told() -> None:
+    """A slip of the pen made of a rule on racks one on nodes, and nobody heard of it."""
+    cluster = Cluster(nodes=(_node("a", labels={"rack": "r1"}), _node("b")), vms=(_vm("v", "a"),))
+    assert not _planned(cluster, Policy(constraints=(Spread(vms="v", across="rack"),))).warnings
+    (warning,) = _planned(cluster, Policy(constraints=(Spread(vms="v", across="rak"),))).warnings
+    assert warning == "constraints[0].across: no node has the label 'rak', so that each is a zone of its own"
 
 
 # -- best effort ----------------------------------------------------------------------------------------------------

@@ -199,6 +199,8 @@ def _check_writable(output: str) -> None:
 
     if output == "-":
         return
+    if not output:
+        raise InputError("names no file", where="--output", accepted="a file's name, or -")
     folder = os.path.dirname(output) or "."
     if not os.path.isdir(folder):
         raise InputError(f"cannot be written: there is no folder {folder}", where=output)

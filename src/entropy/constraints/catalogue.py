@@ -52,6 +52,8 @@ def _quarantine(rule: rules.Quarantine, draft: Draft, path: str) -> None:
 
 def _spread(rule: rules.Spread, draft: Draft, path: str) -> None:
     vms = draft.vms(rule.vms, f"{path}.vms")
+    if rule.across != "node" and not any(rule.across in node.labels for node in draft.cluster.nodes):
+        draft.selector.warnings.append(f"{path}.across: no node has the label {rule.across!r}, so that each is a zone of its own")
     draft.at_most(vms, rule.across, rule.max, continuous=rule.continuous, source=_name(rule))
 
 

@@ -52,7 +52,8 @@ def plan(cluster: Cluster, policy: Policy, options: PlanOptions | None = None, t
     began = options.clock()
     objective = options.objective or policy.objective or "consolidate"
     if objective == "balance" and target is None:
-        raise InputError("is balance, which this version cannot plan for", path="objective", accepted="repair, consolidate")
+        asked = {"where": "--objective"} if options.objective else {"path": "objective"}
+        raise InputError("is balance, which this version cannot plan for", accepted="repair, consolidate", **asked)
     round_ = _Round(cluster, policy, options, objective, began)
     found = round_.reach(target) if target is not None else round_.improve()
     return round_.result(found, target)
