@@ -17,7 +17,7 @@ from entropy.formats import documents
 from entropy.formats.files import read_bytes
 from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.errors import InputError
-from entropy.model.plan import Plan
+from entropy.model.plan import Action, Plan
 from entropy.model.policy import Policy
 from entropy.model.rules import RULE_TYPES
 
@@ -272,3 +272,8 @@ def test_aliases_that_stand_for_gigabytes_do_no_harm() -> None:
 def test_nothing_is_executed_that_a_document_names() -> None:
     with pytest.raises(InputError, match=r"x\.yaml:1:"):
         documents.parse(b"!!python/object/apply:sys.exit [3]", Cluster, where="x.yaml")
+
+
+def test_whole_seconds_given_as_integers_are_written() -> None:
+    plan = Plan(actions=(Action(id="a", type="stop", vm="v", node="n", start=0, end=2),))
+    assert documents.to_tree(plan)["actions"][0]["end"] == 2

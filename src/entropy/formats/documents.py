@@ -231,7 +231,7 @@ def _action(action: Action, tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _round(seconds: float) -> float | int:
-    value = round(seconds, 3)
+    value = round(float(seconds), 3)
     return int(value) if value.is_integer() else value
 
 
