@@ -33,10 +33,10 @@ _SMALL = 10
 """VMs that have to move, up to which a component is searched with detours."""
 _MIDDLE = 30
 """... up to which it is searched for an order without detours."""
-_STATES = 6_000
-"""States looked at in one search of a component, about half a second."""
-_ALL_STATES = 24_000
-"""States looked at in all searches of components of one call."""
+_LOOKED = 75_000
+"""Moves looked at in one search of a component, about a quarter of a second."""
+_ALL_LOOKED = 300_000
+"""Moves looked at in all searches of components of one call, about a second."""
 _FEW_NODES = 14
 """Nodes up to which a search considers all of them as pivots."""
 _PIVOTS = 6
@@ -94,7 +94,7 @@ class _Arranger:
         self.room = list(books.room)
         self.done: list[Step] = []
         self.quiet = list(books.room)  # the room that was there all along: what left is not counted, so rarely used nodes stand out
-        self.states_left = _ALL_STATES
+        self.looks_left = _ALL_LOOKED
 
     def arrange(self, sequence: Sequence[Step], blocked: set[int]) -> list[Step]:
         chains = self.changes.chains
@@ -154,8 +154,8 @@ class _Arranger:
         pivots = self._pivots(room, core, zones) if len(core) <= _SMALL else []
         jobs = [self.shop.job(v, chain, pivots) for v, chain in core.items()]
         jobs += [self.shop.stayer(v, pivots, max) for v in others]
-        found = search(self.books, room, jobs, states=min(_STATES, self.states_left), leave_goal=False)
-        self.states_left -= found.states
+        found = search(self.books, room, jobs, most=min(_LOOKED, self.looks_left), leave_goal=False)
+        self.looks_left -= found.looked
         if found.moves is None:
             return None
         return self._completed(early, self.shop.steps(found.moves, core), late)

@@ -15,8 +15,8 @@ from entropy.scheduling.steps import Step
 
 __all__ = ["nothing_moves", "search_everything"]
 
-_STATES = 10_000
-"""States looked at in one search, about a second."""
+_LOOKED = 250_000
+"""Moves looked at in one search, about a second."""
 _MOVERS, _NODES = 14, 14
 """Largest problem that is searched."""
 _WAVERING = 4
@@ -45,7 +45,7 @@ def search_everything(shop: Workshop) -> tuple[list[Step] | None, bool]:
 
     def attempt(count: Count, others: Sequence[int], leaving: Collection[int] = ()) -> tuple[list[Step] | None, bool]:
         optional = [shop.stayer(v, nodes, count, suspendable=problem.allow_suspend, leaves=v in leaving) for v in others]
-        found = search(shop.books, room, movers + optional, states=_STATES)
+        found = search(shop.books, room, movers + optional, most=_LOOKED)
         if found.moves is None:
             return None, found.exhausted
         steps = [*changes.startups.values(), *early, *shop.steps(found.moves, core), *late]

@@ -58,23 +58,23 @@ class Move:
 
 @dataclass(frozen=True)
 class Found:
-    """``moves`` in order, or none; ``exhausted``: every state that can be reached was looked at; ``states``: how many were."""
+    """``moves`` in order, or none; ``exhausted``: every state that can be reached was looked at; ``looked``: at how many moves."""
 
     moves: tuple[Move, ...] | None
     exhausted: bool
-    states: int
+    looked: int
 
 
 State = tuple[int, ...]
 """Per job: ``_START``, ``_GONE``, a node n >= 0 where it runs, or -3 - n with its image on n."""
 
 
-def search(books: Books, room: Sequence[int], jobs: Sequence[Job], *, states: int, leave_goal: bool = True) -> Found:
-    """The cheapest sequence of moves that brings every job to its goal, looking at ``states`` states at most.
+def search(books: Books, room: Sequence[int], jobs: Sequence[Job], *, most: int, leave_goal: bool = True) -> Found:
+    """The cheapest sequence of moves that brings every job to its goal, looking at about ``most`` moves (some microseconds each).
 
     ``leave_goal``: a VM may be moved away again from where it ends; without it the search is quicker and never ``exhausted``.
     """
-    return _Search(books, room, jobs, leave_goal).run(states)
+    return _Search(books, room, jobs, leave_goal).run(most)
 
 
 class _Search:
@@ -101,30 +101,32 @@ class _Search:
     def _localise(self, pairs: Amounts) -> Amounts:
         return tuple((self.local[c], amount) for c, amount in pairs)
 
-    def run(self, states: int) -> Found:
+    def run(self, most: int) -> Found:
         start: State = (_START,) * len(self.jobs)
         cost = {start: 0}
         came: dict[State, tuple[State, Move]] = {}
         queue = [(0, self._missing(start), 0, start)]
         closed: set[State] = set()
-        ticket = 0
+        ticket = looked = 0
         while queue:
             paid, missing, _, state = heapq.heappop(queue)
             if state in closed:
                 continue
             if missing == 0:
-                return Found(self._path(state, came), False, len(closed))
-            if len(closed) >= states:
-                return Found(None, False, len(closed))
+                return Found(self._path(state, came), False, looked)
+            if looked >= most:
+                return Found(None, False, looked)
             closed.add(state)
-            for move, following, extra in self._moves(state):
+            for j, move, following, extra in self._moves(state):
+                looked += 1
                 total = paid + extra
                 if total < cost.get(following, total + 1):
                     cost[following] = total
                     came[following] = (state, move)
                     ticket -= 1
-                    heapq.heappush(queue, (total, self._missing(following), ticket, following))
-        return Found(None, self.leave_goal, len(closed))
+                    still = missing + self._home(self.jobs[j], state[j]) - self._home(self.jobs[j], following[j])
+                    heapq.heappush(queue, (total, still, ticket, following))
+        return Found(None, self.leave_goal, looked)
 
     def _missing(self, state: State) -> int:
         return sum(not self._home(job, code) for job, code in zip(self.jobs, state, strict=True))
@@ -141,8 +143,8 @@ class _Search:
             moves.append(move)
         return tuple(reversed(moves))
 
-    def _moves(self, state: State) -> Iterator[tuple[Move, State, int]]:
-        """(move, state after it, memory moved beyond what must be): a move to the goal is owed anyway, any other is extra."""
+    def _moves(self, state: State) -> Iterator[tuple[int, Move, State, int]]:
+        """(job, its move, state after it, memory moved beyond what must be): a move to the goal is owed anyway, any other is extra."""
         room = list(self.base)
         for j, code in enumerate(state):
             for counter, amount in self._held(j, code):
@@ -154,21 +156,21 @@ class _Search:
             if code < -2 or (code == _START and job.start < 0):
                 if self._fits(room, j, job.goal, -1):
                     image = -3 - code if code < -2 else -1
-                    yield Move(job.vm, "enter", image, job.goal), self._with(state, j, self._arrived(job)), 0
+                    yield j, Move(job.vm, "enter", image, job.goal), self._with(state, j, self._arrived(job)), 0
                 continue
             here = job.start if code == _START else code
             home = self._home(job, code)
             if home and not job.optional and not self.leave_goal:
                 continue
             if not home and here != job.goal and self._fits(room, j, job.goal, here):
-                yield Move(job.vm, "migrate", here, job.goal), self._with(state, j, self._arrived(job)), 0
+                yield j, Move(job.vm, "migrate", here, job.goal), self._with(state, j, self._arrived(job)), 0
             price = (job.weight + 1) * (2 if home else 1)
             for pivot in job.pivots:
                 if pivot not in (here, job.goal) and self._fits(room, j, pivot, here):
-                    yield Move(job.vm, "migrate", here, pivot), self._with(state, j, pivot), price
+                    yield j, Move(job.vm, "migrate", here, pivot), self._with(state, j, pivot), price
             if job.suspendable or job.vanishes:
                 resort = 0 if job.vanishes else _LAST_RESORT
-                yield Move(job.vm, "suspend", here, -1), self._with(state, j, -3 - here), price + resort
+                yield j, Move(job.vm, "suspend", here, -1), self._with(state, j, -3 - here), price + resort
 
     def _held(self, j: int, code: int) -> Amounts:
         if code >= 0:
