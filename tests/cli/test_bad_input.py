@@ -236,3 +236,9 @@ def test_a_document_changed_anywhere_ends_in_an_answer_or_a_sentence(
     assert ended.code in (0, 2, 4), ended
     assert "Traceback" not in ended.err + ended.out
     assert ended.code != 2 or ended.err.startswith("entropy: ")
+
+
+def test_what_a_format_cannot_hold_is_told_with_its_file(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("c.yaml").write_bytes(changed(CLUSTER, "name: web-2", "name: web 2"))
+    ended = entropy("convert c.yaml --to entropy-text -o out.json", capsys, monkeypatch)
+    refused(ended, "c.yaml: vms[1].name: the name 'web 2' cannot be written as entropy-text", "a name without white space")

@@ -29,10 +29,16 @@ def convert(
     """
     from entropy.formats.convert import convert as converted
     from entropy.formats.load import load
+    from entropy.model.errors import InputError
 
     loaded = load(source, input_format)
     warn(loaded.warnings)
-    result = converted(loaded, to, output)
+    try:
+        result = converted(loaded, to, output)
+    except InputError as problem:
+        if problem.where:
+            raise
+        raise InputError(problem.message, where=source, path=problem.path, accepted=problem.accepted) from problem
     warn(result.warnings)
     if output == "-":
         if result.policy is not None:
