@@ -108,6 +108,22 @@ def test_best_effort_does_not_shut_down_a_node_that_a_vm_cannot_leave() -> None:
     assert [action.describe() for action in result.plan.actions] == ["migrate w from b to c", "shut down b"]
 
 
+@pytest.mark.parametrize(
+    ("state", "rule", "verb"), [("online", Offline(nodes="a"), "shut down"), ("offline", Online(nodes="a"), "started")]
+)
+def test_a_node_that_is_left_alone_is_not_switched(state: str, rule: Online | Offline, verb: str) -> None:
+    """It was, and the plan failed verification."""
+    nodes = (_node("a", state=state, untouchable="no news"), _node("b"), _node("c"))
+    cluster = Cluster(nodes=nodes, vms=(_vm("v", "b"), _vm("w", "c")))
+    told = f"node a cannot be {verb}: it is left alone: no news"
+    with pytest.raises(InfeasibleError, match=told):
+        _planned(cluster, Policy(constraints=(rule,)))
+    result = plan(cluster, Policy(constraints=(rule,)), PlanOptions(work_limit=1.0, best_effort=True))
+    assert [action.type for action in result.plan.actions] == ["migrate"]
+    assert result.plan.summary is not None
+    assert result.plan.summary.unsatisfied == (told,)
+
+
 def test_best_effort_leaves_alone_what_cannot_be_ordered() -> None:
     """It gave up, though the full nodes whose VMs fences want swapped are but a corner of the cluster."""
     vms = (_vm("v", "a", 3000), _vm("w", "b", 3000), _vm("x", "c", 3000), _vm("y", "c", 1500))
@@ -174,6 +190,15 @@ def test_nodes_that_draw_nothing_prove_nothing_about_moves() -> None:
     sizes = ((1, 1, 5), (1, 2, 3), (3, 2, 1), (2, 3, 3), (0, 1, 4), (1, 0, 3), (1, 3, 5), (0, 0, 2))  # node, cpu, memory
     vms = tuple(VM(name=f"v{k}", node=f"n{n}", demand={"cpu": c, "memory": m}) for k, (n, c, m) in enumerate(sizes))
     assert _summary(_planned(Cluster(nodes=nodes, vms=vms)))[::2] == ("optimal", 8)
+
+
+def test_bounds_of_a_round_with_cool_downs_know_what_best_effort_leaves_alone() -> None:
+    """The VM that is not started was counted in the bound on nodes, which then stood above the value: the plan was withheld."""
+    vms = (_vm("v", "a", 3000), _vm("big", None, 9000))
+    cluster = Cluster(nodes=(_node("a"), _node("b")), vms=vms)
+    policy = Policy(constraints=(Running(vms="big"),))
+    result = plan(cluster, policy, PlanOptions(work_limit=1.0, best_effort=True, held=frozenset({"v"})))
+    assert _summary(result) == ("unchanged", 1, 0)
 
 
 # -- limits ---------------------------------------------------------------------------------------------------------

@@ -22,8 +22,9 @@ def relaxed(problem: Problem) -> Problem:
         return problem
     notes = tuple(Unsatisfied(text=c.text, vm=c.vms[0] if c.vms else -1, node=c.nodes[0] if c.nodes else -1) for c in found)
     power = problem.power.copy()
-    asked_twice = [c.node for c in problem.contradictions if c.node >= 0]
-    power[asked_twice] = problem.online[asked_twice]
+    as_it_is = [c.node for c in problem.contradictions if c.node >= 0]
+    as_it_is += [n for n, node in enumerate(problem.cluster.nodes) if node.untouchable]
+    power[as_it_is] = problem.online[as_it_is]
     domains = problem.domains & (power | ~problem.power)  # what is not started after all can take nothing
     alone = [v for c in found if len(c.vms) == 1 for v in c.vms]
     return _as_observed(replace(problem, power=power, domains=domains, unsatisfied=problem.unsatisfied + notes), alone)

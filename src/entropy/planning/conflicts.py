@@ -31,6 +31,7 @@ def conflicts(problem: Problem) -> tuple[Conflict, ...]:
     told = (Conflict(text=c.text, vms=(c.vm,) if c.vm >= 0 else (), nodes=(c.node,) if c.node >= 0 else ()) for c in problem.contradictions)
     return (
         *told,
+        *_unswitchable(problem),
         *_unreachable(problem),
         *_stuck(problem),
         *_homeless(problem),
@@ -43,6 +44,14 @@ def conflicts(problem: Problem) -> tuple[Conflict, ...]:
 
 def _amount(problem: Problem, r: int, value: int) -> str:
     return exact(problem.resources[r], value / problem.scale[r])
+
+
+def _unswitchable(problem: Problem) -> Iterator[Conflict]:
+    """Nodes to be started or shut down that are left alone."""
+    for n in positions(problem.online != problem.power):
+        if why := problem.cluster.nodes[n].untouchable:
+            verb = "started" if problem.power[n] else "shut down"
+            yield Conflict(text=f"node {problem.node_name(n)} cannot be {verb}: it is left alone: {why}", nodes=(int(n),))
 
 
 def _unreachable(problem: Problem) -> Iterator[Conflict]:

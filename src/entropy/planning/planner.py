@@ -200,13 +200,20 @@ class _Round:
             leaving, _ = bounds.must_leave(problem)  # with more nodes in use, fewer moves may do
             moved = min(moved, bounds.moved_bound(problem, leaving, affordable(cost, spent)))
         moved += forced_transitions(problem)
-        if self.options.held:  # what only a cool-down forbids is no proof
-            free = compile_problem(self.cluster, self.policy, lenient=self.options.lenient)
+        if self.options.held:
+            free = self._without_cool_down(problem)
             leaving, _ = bounds.must_leave(free)
             least = bounds.node_bound(free, cost)
             nodes, power = (None if nodes is None else least), (None if power is None else least / _WATT)
             moved = bounds.moved_bound(free, leaving) + forced_transitions(free)
         return Proof(nodes=nodes, power=power, moved=moved, duration=self._duration(problem, None))
+
+    def _without_cool_down(self, problem: Problem) -> Problem:
+        """``problem`` in which only those stay who must, or whom best effort leaves alone: what a cool-down forbids is no proof."""
+        freely, cooling = (
+            compile_problem(self.cluster, self.policy, held=held, lenient=self.options.lenient).held for held in ((), self.options.held)
+        )
+        return replace(problem, held=freely | (problem.held & ~cooling))
 
     def _duration(self, problem: Problem, host: Indices | None) -> float:
         changed = problem.state != problem.goal
