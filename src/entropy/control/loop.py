@@ -218,7 +218,7 @@ class ControlLoop:
         peaks = {vm.name: self._peaks.of(vm.name) for vm in cluster.vms if vm.state == "running"}
         since = self.journal.now() - self.settings.cool_down
         self._tried = {vm: at for vm, at in self._tried.items() if at > since}
-        held = frozenset(vm for vm, moved in self.journal.last_moved().items() if moved > since) | self._tried.keys()
+        held = frozenset({*(vm for vm, moved in self.journal.last_moved().items() if moved > since), *self._tried})
         return View(cluster=cluster, policy=policy, peaks=peaks, held=held), warnings
 
     async def _decide(self, view: View) -> Decision:
