@@ -82,13 +82,10 @@ class Working:
     def empty(self, nodes: Indices, movable: Bools, used: Bools, price: Floats) -> int:
         """Try to empty each of ``nodes`` in turn (see ``kernels.empty_nodes``); returns how many were."""
         problem = self.problem
-        here = [self.largest_first(positions(self.host == n)) if len(nodes) < 200 else None for n in nodes]
-        if any(x is None for x in here):
-            order = self.largest_first(positions(self.host >= 0))
-            by_node = order[np.argsort(self.host[order], kind="stable")]
-            starts = np.searchsorted(self.host[by_node], np.arange(problem.n_nodes + 1))
-            here = [by_node[starts[n] : starts[n + 1]] for n in nodes]
-        rows = [x for x in here if x is not None]
+        order = self.largest_first(positions(self.host >= 0))
+        by_node = order[np.argsort(self.host[order], kind="stable")]
+        starts = np.searchsorted(self.host[by_node], np.arange(problem.n_nodes + 1))
+        rows = [by_node[starts[n] : starts[n + 1]] for n in nodes]
         node_start = np.concatenate(([0], np.cumsum([len(x) for x in rows]))).astype(np.int32)
         node_vms = np.concatenate(rows).astype(np.int32) if rows else np.zeros(0, dtype=np.int32)
         run = kernels.empty_nodes.on(len(node_vms) * problem.n_nodes)

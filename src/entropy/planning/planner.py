@@ -122,7 +122,7 @@ class _Round:
                 problem, placement, search, rounds = first, best, wanted, _FEWER_ROUNDS
                 continue
             proof = self._proof(first, best, placement, cost, watts)
-            return _Found(problem=replace(problem, held=first.held), host=host, actions=actions, proof=proof, reasons=tuple(reasons[-3:]))
+            return _Found(problem=first, host=host, actions=actions, proof=proof, reasons=tuple(reasons[-3:]))
 
     def _place(self, problem: Problem, search: Search, cost: Integers) -> tuple[Problem, Placement]:
         if self.options.best_effort:
