@@ -15,7 +15,21 @@ import numpy.typing as npt
 
 from entropy.model.cluster import Cluster
 
-__all__ = ["Bools", "GroupLimit", "Indices", "Integers", "Problem", "State", "Unsatisfied", "positions"]
+__all__ = [
+    "Bools",
+    "Disjoint",
+    "GroupLimit",
+    "Indices",
+    "Integers",
+    "Preference",
+    "Problem",
+    "SetLimit",
+    "State",
+    "Together",
+    "Unsatisfied",
+    "UsageLimit",
+    "positions",
+]
 
 Integers = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int32]
@@ -41,6 +55,7 @@ class GroupLimit:
 
     ``members`` are VM indices; ``zone_of[n]`` is the zone (0..zones-1) of node n.  ``continuous``: at every instant of a
     plan, hops inside one zone not counted twice; otherwise at the end only.  ``source`` names the rule for messages.
+    ``weight``: 0 for a hard limit; a soft one costs so much for each VM above it.
     """
 
     members: Indices
@@ -49,6 +64,70 @@ class GroupLimit:
     most: int
     continuous: bool
     source: str
+    weight: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """Primitive: all running VMs of ``members`` in one zone.
+
+    Zone k is the nodes ``zone_nodes[zone_start[k]:zone_start[k + 1]]``; zones may overlap, and nodes may be in none.  Groups of one
+    ``family`` (0 or more) choose different zones.  Soft (``weight`` above 0): costs so much for each VM outside the best zone.
+    """
+
+    members: Indices
+    zone_start: Indices
+    zone_nodes: Indices
+    continuous: bool
+    source: str
+    family: int = -1
+    weight: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disjoint:
+    """Primitive: no node runs VMs of two classes.
+
+    ``class_of[v]`` is the class of VM v, -1 when the rule does not concern it.  Soft: costs ``weight`` for each node shared, once for
+    every class beyond the first.
+    """
+
+    class_of: Indices
+    continuous: bool
+    source: str
+    weight: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetLimit:
+    """Primitive: the VMs that run on ``nodes`` add up to at most ``most`` of ``amount`` int64[V].  Soft: costs ``weight`` a unit above."""
+
+    nodes: Indices
+    amount: Integers
+    most: int
+    continuous: bool
+    source: str
+    weight: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageLimit:
+    """Primitive: at most ``most`` of ``nodes`` run a VM at the end.  Soft: costs ``weight`` for each node above."""
+
+    nodes: Indices
+    most: int
+    source: str
+    weight: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preference:
+    """Primitive, soft domain: each of ``members`` that ends outside the nodes ``mask`` bool[N] costs ``weight``."""
+
+    members: Indices
+    mask: Bools
+    source: str
+    weight: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +182,11 @@ class Problem:
     power: Bools
     untouchable: Bools
     limits: tuple[GroupLimit, ...] = ()
+    together: tuple[Together, ...] = ()
+    disjoint: tuple[Disjoint, ...] = ()
+    set_limits: tuple[SetLimit, ...] = ()
+    usage_limits: tuple[UsageLimit, ...] = ()
+    preferences: tuple[Preference, ...] = ()
     allow_suspend: bool = False
     unsatisfied: tuple[Unsatisfied, ...] = ()
     contradictions: tuple[Unsatisfied, ...] = ()
