@@ -1,79 +1,16 @@
-"""Proven bounds, each with its argument; none is ever copied from a value.
-
-``node_bound``: what must run needs so much of each resource, and each node in use brings at most its capacity; nodes that must be in
-use anyway (a VM is held there) come first, then the cheapest room.  ``must_leave``: per node, the least memory whose departure makes
-what stays fit (a covering knapsack, solved by branch and bound).  ``moved_bound``: with at most k nodes in use, all memory on the
-others has moved, so at most the k nodes that keep most can keep it.
-"""
+"""Per node, the least memory whose departure makes what stays fit: a covering knapsack, solved by branch and bound."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from entropy.problem.problem import Bools, Indices, Integers, Problem, State, positions
+from entropy.placement.goals import observed_hosts
+from entropy.problem.problem import Indices, Integers, Problem, positions
 
-__all__ = ["kept_weight", "moved_bound", "must_leave", "node_bound", "observed_hosts", "usable_nodes"]
+__all__ = ["must_leave"]
 
 _SEARCH = 4_000
 """Branches per node after which the covering bound falls back to its relaxation."""
-
-
-def observed_hosts(problem: Problem) -> Indices:
-    """int32[V]: where a VM that runs now and at the end runs now, else -1."""
-    stays = (problem.state == State.RUNNING) & (problem.goal == State.RUNNING)
-    return np.where(stays, problem.host, -1).astype(np.int32)
-
-
-def usable_nodes(problem: Problem) -> Bools:
-    """bool[N]: nodes that some VM may run on at the end."""
-    runs = problem.runs_at_end()
-    usable = np.zeros(problem.n_nodes, dtype=np.bool_)
-    for row in np.unique(problem.domain_of[runs]):
-        usable |= problem.domains[row]
-    held = runs & problem.held
-    usable[problem.host[held]] = True
-    return usable
-
-
-def node_bound(problem: Problem, node_cost: Integers) -> int:
-    """Least total ``node_cost`` of the nodes in use at the end.
-
-    Volume argument per resource.  With equal costs it counts nodes (the k largest must hold the demand); with different costs it is
-    the fractional covering bound, rounded up.
-    """
-    runs = problem.runs_at_end()
-    if not runs.any():
-        return 0
-    usable = usable_nodes(problem)
-    forced = np.zeros(problem.n_nodes, dtype=np.bool_)
-    forced[problem.host[runs & problem.held]] = True
-    base = int(node_cost[forced].sum())
-    best = base
-    others = positions(usable & ~forced)
-    needed = problem.demand[runs].sum(axis=0)
-    for r in range(len(problem.resources)):
-        missing = int(needed[r]) - int(problem.capacity[forced, r].sum())
-        if missing > 0:
-            best = max(best, base + _cover(problem.capacity[others, r], node_cost[others], missing))
-    if best == 0:  # something runs, so some node is in use
-        best = int(node_cost[usable].min()) if usable.any() else 0
-    return best
-
-
-def _cover(capacity: Integers, cost: Integers, missing: int) -> int:
-    if len(np.unique(cost)) <= 1:
-        total = np.cumsum(np.sort(capacity)[::-1])
-        count = int(np.searchsorted(total, missing)) + 1
-        return int(cost[0]) * count if len(cost) else 0
-    order = np.argsort(cost / np.maximum(capacity, 1), kind="stable")
-    paid = 0.0
-    for n in order:
-        take = min(missing, int(capacity[n]))
-        paid += float(cost[n]) * take / max(int(capacity[n]), 1)
-        missing -= take
-        if missing <= 0:
-            break
-    return int(np.ceil(paid - 1e-6))
 
 
 def must_leave(problem: Problem) -> tuple[Integers, dict[int, Indices]]:
@@ -149,26 +86,3 @@ def _fractional(rows: list[list[int]], costs: list[int], k: int, need: int) -> i
         if need <= 0:
             break
     return int(np.ceil(paid - 1e-6))
-
-
-def kept_weight(problem: Problem, leaving: Integers) -> Integers:
-    """int64[N]: most memory that can stay on each node: what runs there for good, less what must leave."""
-    host = observed_hosts(problem)
-    here = positions(host >= 0)
-    kept = np.zeros(problem.n_nodes, dtype=np.int64)
-    np.add.at(kept, host[here], problem.weight[here])
-    return np.asarray(kept - leaving)
-
-
-def moved_bound(problem: Problem, leaving: Integers, most_nodes: int | None = None) -> int:
-    """Least moved memory; with ``most_nodes`` in use at most so many (k-largest argument)."""
-    kept = kept_weight(problem, leaving)
-    host = observed_hosts(problem)
-    total = int(problem.weight[host >= 0].sum())
-    if most_nodes is None or most_nodes >= problem.n_nodes:
-        return total - int(kept.sum())
-    runs = problem.runs_at_end()
-    forced = np.zeros(problem.n_nodes, dtype=np.bool_)
-    forced[problem.host[runs & problem.held]] = True
-    free_choice = np.sort(kept[~forced])[::-1][: max(most_nodes - int(forced.sum()), 0)]
-    return total - int(kept[forced].sum()) - int(free_choice.sum())
