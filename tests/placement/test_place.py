@@ -11,15 +11,22 @@ from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.policy import Policy
 from entropy.placement import bounds
 from entropy.placement.placement import Placement
-from entropy.placement.portfolio import Budget, Search, place
+from entropy.model.policy import Objective
+from entropy.placement.budget import Budget
+from entropy.placement.goals import Goals
+from entropy.placement.portfolio import place
 from entropy.problem.compile import compile_problem
 from entropy.problem.problem import Problem
 from small_clusters import brute_force, clusters, policies
 
 
-def _place(problem: Problem, search: Search = "consolidate", **budget: object) -> Placement:
-    cost = np.ones(problem.n_nodes, dtype=np.int64)
-    return place(problem, search, cost, Budget(remaining=lambda: 60.0, **budget))  # type: ignore[arg-type]
+def _place(problem: Problem, objective: Objective = "consolidate", **budget: object) -> Placement:
+    goals = Goals(
+        objective=objective,
+        node_cost=np.ones(problem.n_nodes, dtype=np.int64),
+        resource_weight=np.ones(len(problem.resources), dtype=np.int64),
+    )
+    return place(problem, goals, Budget(remaining=lambda: 60.0, **budget))  # type: ignore[arg-type]
 
 
 def _node(name: str, cpu: float = 4, gib: float = 8, **more: object) -> Node:
@@ -48,7 +55,7 @@ def test_optimum_of_small_clusters_by_brute_force(data: st.DataObject) -> None:
     if policy.objective == "repair":
         assert found.moved.value / scale == best.repair
     else:
-        assert (found.nodes.value, found.moved.value / scale) == best.consolidate
+        assert (found.primary.value, found.moved.value / scale) == best.consolidate
 
 
 @settings(max_examples=150, deadline=None)
@@ -69,7 +76,7 @@ def test_simple_bounds_never_exceed_the_optimum(data: st.DataObject) -> None:
 def test_two_half_full_nodes_become_one_by_the_lighter_move() -> None:
     cluster = Cluster(nodes=(_node("a"), _node("b")), vms=(_vm("x", "a", 1, 4), _vm("y", "b", 1, 3)))
     found = _place(compile_problem(cluster, Policy()))
-    assert (found.outcome, found.nodes.value, found.nodes.bound) == ("optimal", 1, 1)
+    assert (found.outcome, found.primary.value, found.primary.bound) == ("optimal", 1, 1)
     assert found.host.tolist() == [0, 0]
 
 
@@ -114,7 +121,7 @@ def test_idle_power_is_the_cost_when_nodes_differ() -> None:
     cluster = Cluster(nodes=(_node("hungry"), _node("frugal")), vms=(_vm("x", "hungry", 1, 4), _vm("y", "frugal", 1, 3)))
     problem = compile_problem(cluster, Policy())
     found = place(problem, "consolidate", np.array([200_000, 90_000]), Budget(remaining=lambda: 60.0))
-    assert (found.outcome, found.nodes.value, found.host.tolist()) == ("optimal", 90_000, [1, 1])
+    assert (found.outcome, found.primary.value, found.host.tolist()) == ("optimal", 90_000, [1, 1])
 
 
 def _scattered(seed: int) -> Problem:

@@ -9,7 +9,7 @@ from entropy.model.cluster import VM, Cluster, Node, Power
 from entropy.model.errors import InfeasibleError
 from entropy.model.policy import Policy
 from entropy.model.rules import Fence, Killed, Offline, Online, Quarantine, Running, Sleeping, Spread
-from entropy.placement.portfolio import Budget
+from entropy.placement.budget import Budget
 from entropy.planning.planner import PlanOptions, Result, plan
 from entropy.verification.verify import verify
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from entropy.problem.problem import Indices
 
-__all__ = ["Goal", "Outcome", "Placement"]
+__all__ = ["NOTHING", "Goal", "Outcome", "Placement"]
 
 Outcome = Literal["optimal", "feasible", "infeasible", "unknown"]
 
@@ -25,15 +25,22 @@ class Goal:
         return self.bound >= self.value
 
 
+NOTHING = Goal(value=0, bound=0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Placement:
     """``host`` int32[V]: node of each VM that runs at the end (-1 otherwise); ``left_out`` VMs that found no node.
 
-    ``outcome``: optimal and feasible as they say; infeasible is proven; unknown when the limits ended the search.
+    ``soft``: cost of the soft rules broken; ``primary``: the objective's own goal (cost of the nodes in use, or spread); ``moved``: moved
+    memory.  ``outcome``: optimal and feasible as they say; infeasible is proven; unknown when the limits ended the search.
+    ``reasons``: where the bounds come from, for the operator.
     """
 
     outcome: Outcome
     host: Indices
-    nodes: Goal
-    moved: Goal
+    soft: Goal = NOTHING
+    primary: Goal = NOTHING
+    moved: Goal = NOTHING
     left_out: tuple[int, ...] = ()
+    reasons: tuple[str, ...] = ()

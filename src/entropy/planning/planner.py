@@ -12,21 +12,24 @@ import numpy as np
 
 from entropy.formats.documents import digest
 from entropy.model.cluster import Cluster
-from entropy.model.errors import InfeasibleError, InputError, InvalidPlanError, NoPlanInTimeError
+from entropy.model.errors import InfeasibleError, InvalidPlanError, NoPlanInTimeError
 from entropy.model.plan import Action, Plan
 from entropy.model.policy import Objective, Policy
 from entropy.placement import bounds
+from entropy.placement.budget import Budget
+from entropy.placement.goals import Goals, affordable, value_of
 from entropy.placement.placement import Placement
-from entropy.placement.portfolio import Budget, Search, affordable, place
+from entropy.placement.portfolio import place, primary_bound
 from entropy.planning.best_effort import leave_alone, leave_blocked, relaxed
 from entropy.planning.conflicts import conflicts
+from entropy.planning.goals import goals_of
 from entropy.planning.images import started_to_sleep, with_images
 from entropy.planning.options import PlanOptions, Result
 from entropy.planning.summary import Proof, forced_transitions, sentence, status_of, summarise
 from entropy.planning.target import target_problem
 from entropy.planning.words import listed
 from entropy.problem.compile import compile_problem
-from entropy.problem.problem import Indices, Integers, Problem, State, positions
+from entropy.problem.problem import Indices, Problem, State, positions
 from entropy.scheduling.bound import duration_bound
 from entropy.scheduling.schedule import schedule
 from entropy.scheduling.unorderable import Unorderable
@@ -51,9 +54,6 @@ def plan(cluster: Cluster, policy: Policy, options: PlanOptions | None = None, t
     options = options or PlanOptions()
     began = options.clock()
     objective = options.objective or policy.objective or "consolidate"
-    if objective == "balance" and target is None:
-        asked = {"where": "--objective"} if options.objective else {"path": "objective"}
-        raise InputError("is balance, which this version cannot plan for", accepted="repair, consolidate", **asked)
     round_ = _Round(cluster, policy, options, objective, began)
     found = round_.reach(target) if target is not None else round_.improve()
     return round_.result(found, target)
@@ -101,10 +101,9 @@ class _Round:
     def improve(self) -> _Found:
         """Search placements until one can be ordered: first the objective's best, then with what blocks it fixed."""
         problem = compile_problem(self.cluster, self.policy, held=self.options.held, lenient=self.options.lenient)
-        cost, watts = _node_cost(problem)
-        search: Search = "repair" if self.objective == "repair" else "consolidate"
-        problem, placement = self._place(problem, search, cost)
-        first, best, wanted, rounds = problem, placement, search, _ROUNDS
+        wanted = goals = goals_of(problem, self.policy, self.objective)
+        problem, placement = self._place(problem, goals)
+        first, best, rounds = problem, placement, _ROUNDS
         reasons: list[str] = []
         while True:
             host = with_images(problem, placement.host)
@@ -113,24 +112,24 @@ class _Round:
             except Unorderable as blocked:
                 rounds -= 1
                 reasons.append(f"a better placement was dropped: {blocked.reason}")
-                if rounds and (other := self._around(problem, placement, blocked, search, cost)) is not None:
-                    problem, placement, search = other
+                if rounds and (other := self._around(problem, placement, blocked, goals)) is not None:
+                    problem, placement, goals = other
                     continue
                 if not (stuck := self._to_leave(first, blocked, host)):
                     raise self._no_order(first, blocked, rounds) from blocked
-                first, best = self._place(leave_blocked(first, stuck, blocked.reason), wanted, cost)
-                problem, placement, search, rounds = first, best, wanted, _FEWER_ROUNDS
+                first, best = self._place(leave_blocked(first, stuck, blocked.reason), wanted)
+                problem, placement, goals, rounds = first, best, wanted, _FEWER_ROUNDS
                 continue
-            proof = self._proof(first, best, placement, cost, watts)
+            proof = self._proof(first, best, placement, wanted)
             return _Found(problem=first, host=host, actions=actions, proof=proof, reasons=tuple(reasons[-3:]))
 
-    def _place(self, problem: Problem, search: Search, cost: Integers) -> tuple[Problem, Placement]:
+    def _place(self, problem: Problem, goals: Goals) -> tuple[Problem, Placement]:
         if self.options.best_effort:
             problem = relaxed(problem)
         elif found := conflicts(problem):
             raise InfeasibleError("no configuration satisfies the policy:", [c.text for c in found[:10]])
         for _ in range(problem.n_vms + 1):
-            placement = place(problem, search, cost, self.budget)
+            placement = place(problem, goals, self.budget)
             if not placement.left_out:
                 return problem, placement
             if not self.options.best_effort:
@@ -139,20 +138,21 @@ class _Round:
         raise AssertionError("each round leaves a VM alone")
 
     def _around(
-        self, problem: Problem, placement: Placement, blocked: Unorderable, search: Search, cost: Integers
-    ) -> tuple[Problem, Placement, Search] | None:
+        self, problem: Problem, placement: Placement, blocked: Unorderable, goals: Goals
+    ) -> tuple[Problem, Placement, Goals] | None:
         """Another placement: with the blocking VMs where they are; else without their destinations, all or one; else only repaired."""
         known = {c.text for c in conflicts(problem)}
         for alternative in self._alternatives(problem, placement, blocked.vms):
             if any(c.text not in known for c in conflicts(alternative)):
                 continue
-            again = place(alternative, search, cost, self.budget)
+            again = place(alternative, goals, self.budget)
             if not again.left_out and self._differs(again, placement):
-                return alternative, again, search
-        if search == "consolidate":
-            again = place(problem, "repair", cost, self.budget)
+                return alternative, again, goals
+        if goals.objective != "repair":
+            only_repair = replace(goals, objective="repair")
+            again = place(problem, only_repair, self.budget)
             if not again.left_out and self._differs(again, placement):
-                return problem, again, "repair"
+                return problem, again, only_repair
         return None
 
     def _to_leave(self, problem: Problem, blocked: Unorderable, host: Indices) -> list[int]:
@@ -190,23 +190,21 @@ class _Round:
             for v in moved:
                 yield _banning(problem, [v], placement.host)
 
-    def _proof(self, problem: Problem, best: Placement, placement: Placement, cost: Integers, watts: bool) -> Proof:
+    def _proof(self, problem: Problem, best: Placement, placement: Placement, goals: Goals) -> Proof:
         """What is proven of ``problem``, of which ``best`` was the first placement and ``placement`` is the one that can be ordered."""
-        nodes = power = None
-        if self.objective == "consolidate":
-            nodes, power = (None, best.nodes.bound / _WATT) if watts else (best.nodes.bound, None)
-        moved = best.moved.bound
-        if self.objective == "consolidate" and (spent := _spent(placement, cost)) > _spent(best, cost):
-            leaving, _ = bounds.must_leave(problem)  # with more nodes in use, fewer moves may do
-            moved = min(moved, bounds.moved_bound(problem, leaving, affordable(cost, spent)))
-        moved += forced_transitions(problem)
+        soft, primary, moved = best.soft.bound, best.primary.bound, best.moved.bound
+        leaving, _ = bounds.must_leave(problem)
+        now, first = value_of(problem, goals, placement.host), value_of(problem, goals, best.host)
+        if (now.soft, now.primary) > (first.soft, first.primary):  # with more nodes in use, or rules broken, fewer moves may do
+            most = affordable(goals.node_cost, now.primary) if goals.objective == "consolidate" else None
+            moved = min(moved, bounds.moved_bound(problem, leaving, most))
         if self.options.held:
             free = self._without_cool_down(problem)
             leaving, _ = bounds.must_leave(free)
-            least = bounds.node_bound(free, cost)
-            nodes, power = (None if nodes is None else least), (None if power is None else least / _WATT)
-            moved = bounds.moved_bound(free, leaving) + forced_transitions(free)
-        return Proof(nodes=nodes, power=power, moved=moved, duration=self._duration(problem, None))
+            soft, primary, moved = 0, primary_bound(free, goals), bounds.moved_bound(free, leaving)
+            problem = free
+        moved += forced_transitions(problem)
+        return Proof(goals=goals, soft=soft, primary=primary, moved=moved, duration=self._duration(problem, None), why=best.reasons)
 
     def _without_cool_down(self, problem: Problem) -> Problem:
         """``problem`` in which only those stay who must, or whom best effort leaves alone: what a cool-down forbids is no proof."""
@@ -259,18 +257,6 @@ class _Round:
             )
 
 
-_WATT = 1000
-"""Idle power in the integers of the search: milliwatts."""
-
-
-def _node_cost(problem: Problem) -> tuple[Integers, bool]:
-    """(cost of using each node, whether it is idle power): one each, or milliwatts when every node states its power."""
-    nodes = problem.cluster.nodes
-    if nodes and all(n.power is not None for n in nodes):
-        return np.array([round(n.power.idle * _WATT) for n in nodes if n.power], dtype=np.int64), True
-    return np.ones(len(nodes), dtype=np.int64), False
-
-
 def _holding(problem: Problem, vms: list[int]) -> Problem:
     """``problem`` with ``vms`` where they run."""
     held = problem.held.copy()
@@ -287,11 +273,6 @@ def _banning(problem: Problem, vms: list[int], host: Indices) -> Problem:
         domain_of[v] = len(domains)
         domains.append(row)
     return replace(problem, domains=np.stack(domains), domain_of=domain_of)
-
-
-def _spent(placement: Placement, cost: Integers) -> int:
-    """Cost of the nodes in use."""
-    return int(cost[np.unique(placement.host[placement.host >= 0])].sum())
 
 
 def _all_forced(problem: Problem) -> bool:

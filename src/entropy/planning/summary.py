@@ -10,6 +10,9 @@ import numpy as np
 from entropy.model.amounts import memory, seconds
 from entropy.model.plan import Action, Figure, NodesFigure, PlanStatus, Summary
 from entropy.model.policy import Objective
+from entropy.placement.goals import Goals, value_of
+from entropy.placement.soft import soft_violation
+from entropy.planning.goals import SOFT, SPREAD, WATT, counts_watts
 from entropy.problem.problem import Indices, Problem, State
 
 __all__ = ["Proof", "forced_transitions", "sentence", "status_of", "summarise"]
@@ -17,15 +20,17 @@ __all__ = ["Proof", "forced_transitions", "sentence", "status_of", "summarise"]
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """Proven bounds in the problem's integer units: nodes in use, idle power (watts), moved memory, duration (s).
+    """Proven bounds in the problem's integer units: soft violation, the ``goals``' own goal, moved memory; duration in seconds.
 
-    ``None``: the figure is no goal here, nothing is claimed.
+    ``goals``: ``None`` when the placement was given.  ``moved``: ``None`` claims nothing.  ``why``: where the bounds come from.
     """
 
-    nodes: int | None = None
-    power: float | None = None
+    goals: Goals | None = None
+    soft: int = 0
+    primary: int = 0
     moved: int | None = None
     duration: float = 0.0
+    why: tuple[str, ...] = ()
 
 
 def forced_transitions(problem: Problem, host: Indices | None = None) -> int:
@@ -56,14 +61,15 @@ def summarise(
     bound = None if proof.moved is None else (value if proof.moved >= moved else min(proof.moved / scale, value))
     before = len({v.node for v in problem.cluster.vms if v.state == "running"})
     after = len(np.unique(host[problem.runs_at_end()]))
-    idle = [n.power.idle if n.power else 0.0 for n in problem.cluster.nodes]
+    own = _own_goal(problem, host, proof)
+    soft = soft_violation(problem, host)
     return Summary(
         objective=objective,
-        nodes=NodesFigure(before=before, after=after, lower_bound=proof.nodes),
+        nodes=NodesFigure(before=before, after=after, lower_bound=proof.primary if own == "nodes" else None),
         moved_memory=Figure(value=value, lower_bound=bound),
-        power=None
-        if proof.power is None
-        else Figure(value=sum(idle[n] for n in np.unique(host[problem.runs_at_end()])), lower_bound=proof.power),
+        soft_violation=Figure(value=soft / SOFT, lower_bound=min(proof.soft, soft) / SOFT) if problem.has_soft else None,
+        balance=_balance(problem, host, proof) if own == "balance" else None,
+        power=_power(problem, host, proof) if own == "power" else None,
         migrations=sum(a.type == "migrate" for a in actions),
         duration=Figure(value=round(max((a.end for a in actions), default=0.0), 3), lower_bound=round(proof.duration, 3)),
         solve_seconds=round(solve_seconds, 3),
@@ -76,13 +82,37 @@ def status_of(summary: Summary, actions: Sequence[Action], *, fixed: bool) -> Pl
     """``optimal`` only when every goal but the duration is proven.  ``fixed``: the placement was given, only its moves count."""
     if not actions:
         return "unchanged"
-    moved = summary.moved_memory
-    proven = moved is not None and moved.lower_bound is not None and moved.lower_bound >= moved.value
-    if summary.objective == "consolidate" and not fixed:
-        figure = summary.power or summary.nodes
-        value = summary.power.value if summary.power else (summary.nodes.after if summary.nodes else 0)
-        proven = proven and figure is not None and figure.lower_bound is not None and figure.lower_bound >= value
+    proven = _proven(summary.moved_memory)
+    if not fixed:
+        proven = proven and all(_proven(f) for f in (summary.soft_violation, summary.balance, summary.power) if f is not None)
+        nodes = summary.nodes
+        if summary.objective == "consolidate" and summary.power is None:
+            proven = proven and nodes is not None and nodes.lower_bound is not None and nodes.lower_bound >= nodes.after
     return "optimal" if proven and not summary.unsatisfied else "feasible"
+
+
+def _proven(figure: Figure | None) -> bool:
+    return figure is not None and figure.lower_bound is not None and figure.lower_bound >= figure.value
+
+
+def _own_goal(problem: Problem, host: Indices, proof: Proof) -> str:
+    """The figure that the objective is judged by: ``nodes``, ``power``, ``balance``, or none."""
+    if proof.goals is None or proof.goals.objective == "repair":
+        return ""
+    if proof.goals.objective == "balance":
+        return "balance"
+    return "power" if counts_watts(problem) else "nodes"
+
+
+def _power(problem: Problem, host: Indices, proof: Proof) -> Figure:
+    idle = [n.power.idle if n.power else 0.0 for n in problem.cluster.nodes]
+    return Figure(value=sum(idle[n] for n in np.unique(host[problem.runs_at_end()])), lower_bound=proof.primary / WATT)
+
+
+def _balance(problem: Problem, host: Indices, proof: Proof) -> Figure:
+    assert proof.goals is not None
+    value = value_of(problem, proof.goals, host).primary
+    return Figure(value=value / SPREAD, lower_bound=min(proof.primary, value) / SPREAD)
 
 
 def sentence(summary: Summary, actions: Sequence[Action]) -> str:

@@ -42,7 +42,8 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
     for n, on in draft.power.items():
         power[n] = on
     untouchable = np.array([bool(n.untouchable) or k in draft.closed for k, n in enumerate(cluster.nodes)], dtype=np.bool_)
-    usable = power & ~untouchable & np.array([not n.maintenance for n in cluster.nodes], dtype=np.bool_)
+    maintenance = np.array([n.maintenance for n in cluster.nodes], dtype=np.bool_)
+    usable = power & ~untouchable & ~maintenance
     domains = _Domains(usable)
     domain_of = [domains.row((*draft.domains.get(v, ()), *_image(vm, int(host[v]), usable))) for v, vm in enumerate(cluster.vms)]
     path_of = [domains.row(draft.paths.get(v, ())) for v in range(len(cluster.vms))]
@@ -68,6 +69,7 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
         may_stay=np.array([_may_stay(draft, v, int(host[v]), power) for v in range(len(cluster.vms))], dtype=np.bool_),
         online=online,
         power=power,
+        maintenance=maintenance,
         untouchable=untouchable,
         limits=tuple(draft.limits),
         allow_suspend=policy.allow_suspend,

@@ -143,6 +143,8 @@ class Unsatisfied:
 class Problem:
     """What to place, where it may go, and what it takes.  R resources, N nodes, V VMs, D distinct domains.
 
+    ``cluster`` is for names in messages; a part of a problem has none.
+
     capacity      int64[N, R]  limit of each node: capacity x overcommit, rules applied (memory is resource ``memory``)
     demand        int64[V, R]  what a VM must be given, rules applied
     consumption   int64[V, R]  what it uses now on the node where it was observed
@@ -156,6 +158,7 @@ class Problem:
     held          bool[V]      must stay where it is (not migratable, rooted, untouchable node, cool-down), whatever its domain
     may_stay      bool[V]      no rule, maintenance or shutdown drives it off the node where it is
     online, power bool[N]      online now, and at the end
+    maintenance   bool[N]      nothing runs there at the end
     untouchable   bool[N]      nothing enters, leaves or is switched
     offered       float64[N, R] each node's limit in the documents' units, unrounded: for messages
     contradictions             rules that ask two things of one VM or node
@@ -180,6 +183,7 @@ class Problem:
     may_stay: Bools
     online: Bools
     power: Bools
+    maintenance: Bools
     untouchable: Bools
     limits: tuple[GroupLimit, ...] = ()
     together: tuple[Together, ...] = ()
@@ -195,12 +199,18 @@ class Problem:
     @property
     def n_nodes(self) -> int:
         """N."""
-        return len(self.cluster.nodes)
+        return int(self.capacity.shape[0])
 
     @property
     def n_vms(self) -> int:
         """V."""
-        return len(self.cluster.vms)
+        return len(self.state)
+
+    @property
+    def has_soft(self) -> bool:
+        """Is there a soft rule?"""
+        rules = (*self.limits, *self.together, *self.disjoint, *self.set_limits, *self.usage_limits)
+        return bool(self.preferences) or any(r.weight for r in rules)  # type: ignore[attr-defined]
 
     def node_name(self, n: SupportsIndex) -> str:
         """Name of node index ``n``."""

@@ -1,0 +1,52 @@
+"""What a search may still spend: seconds of wall clock, or work in deterministic units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from entropy.placement.executor import INLINE
+
+__all__ = ["Budget"]
+
+_BLOCK_WORK = 0.02
+"""Work of ``squeeze.BLOCK`` trades, in the exact model's units: about as many seconds on an ordinary machine."""
+
+
+@dataclass
+class Budget:
+    """``remaining()`` seconds, and ``work`` in CP-SAT's deterministic units if limited.
+
+    ``workers``: how many sub-problems are solved at once, through ``executor``; ``progress`` hears of every better placement.
+    """
+
+    remaining: Callable[[], float]
+    work: float | None = None
+    workers: int = 1
+    seed: int = 0
+    progress: Callable[[str], None] = lambda _text: None
+    executor: Executor = field(default=INLINE)
+
+    def spend(self, work: float) -> None:
+        """Account for work done."""
+        if self.work is not None:
+            self.work = max(self.work - work, 0.0)
+
+    def share(self, part: float) -> Callable[[], bool]:
+        """Tells when ``part`` of what remains now has been used; it is asked every ``squeeze.BLOCK`` trades, which count as work."""
+        if self.work is not None:
+            least = self.work * (1 - part)
+
+            def over() -> bool:
+                self.spend(_BLOCK_WORK)
+                return self.work is not None and self.work <= least
+
+            return over
+        left = self.remaining()
+        return lambda: left < float("inf") and self.remaining() <= left * (1 - part)
+
+    @property
+    def over(self) -> bool:
+        """Is nothing left?"""
+        return self.remaining() <= 0 or self.work == 0

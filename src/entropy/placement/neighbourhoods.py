@@ -1,0 +1,163 @@
+"""Which nodes to look at anew: sets of nodes in which a better arrangement is likely.
+
+Each neighbourhood is a function of a view of the placement, a random generator and a size; it answers with node indices, or none when it
+has nothing to offer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from entropy.placement.goals import Goals, observed_hosts
+from entropy.placement.metric import Floats
+from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
+
+__all__ = ["KINDS", "Kind", "View"]
+
+
+@dataclass(frozen=True)
+class View:
+    """A placement as the neighbourhoods see it."""
+
+    problem: Problem
+    goals: Goals
+    host: Indices
+    open: Bools
+    """bool[N]: nodes that VMs may enter or leave."""
+
+    @cached_property
+    def free(self) -> Integers:
+        """int64[N, R] room left."""
+        free = self.problem.capacity.copy()
+        placed = positions(self.host >= 0)
+        for r in range(free.shape[1]):
+            free[:, r] -= np.bincount(self.host[placed], self.problem.demand[placed, r], minlength=len(free)).astype(np.int64)
+        return free
+
+    @cached_property
+    def slack(self) -> Floats:
+        """float64[N]: share of the node that is free, all resources together."""
+        capacity = np.maximum(self.problem.capacity, 1)
+        return np.asarray((np.maximum(self.free, 0) / capacity).mean(axis=1)) if capacity.shape[1] else np.ones(len(capacity))
+
+    @cached_property
+    def used(self) -> Bools:
+        """bool[N]: nodes that run a VM."""
+        used = np.zeros(self.problem.n_nodes, dtype=np.bool_)
+        used[self.host[self.host >= 0]] = True
+        return used
+
+    @cached_property
+    def home(self) -> Indices:
+        """int32[V]: where a move costs nothing."""
+        return observed_hosts(self.problem)
+
+    @cached_property
+    def moved(self) -> Indices:
+        """The VMs that have moved."""
+        return positions((self.home >= 0) & (self.host != self.home) & (self.host >= 0))
+
+    @cached_property
+    def candidates(self) -> Indices:
+        """Nodes worth looking at: where consolidating, those in use; else all that are open."""
+        return positions(self.open & self.used if self.goals.objective == "consolidate" else self.open)
+
+
+Kind = Callable[[View, np.random.Generator, int], Indices]
+
+
+def _roomy(view: View, rng: np.random.Generator, size: int, avoid: Indices, among: Indices | None = None) -> Indices:
+    """Nodes with much room, by tournament: each place is won by the roomiest of a few drawn at random."""
+    pool = view.candidates if among is None else among
+    pool = pool[~np.isin(pool, avoid)]
+    if len(pool) <= size:
+        return pool
+    drawn = pool[rng.integers(0, len(pool), (size, 4))]
+    return np.unique(drawn[np.arange(size), np.argmax(view.slack[drawn], axis=1)])
+
+
+def slack(view: View, rng: np.random.Generator, size: int) -> Indices:
+    """Nodes that share slack: half of them roomy, half at random."""
+    if len(view.candidates) < 2:
+        return view.candidates
+    some = rng.choice(view.candidates, min(size // 2, len(view.candidates)), replace=False)
+    return _joined(some, _roomy(view, rng, size - len(some), some))
+
+
+def low_load(view: View, rng: np.random.Generator, size: int) -> Indices:
+    """One of the nodes that hold least, and nodes that its VMs might go to."""
+    nodes = view.candidates
+    if len(nodes) < 2:
+        return nodes[:0]
+    rate = view.slack[nodes] * view.goals.node_cost[nodes]
+    order = nodes[np.argsort(-rate, kind="stable")]
+    k = min(int(rng.exponential(max(len(order) / 12, 1.0))), len(order) - 1)
+    chosen = order[k : k + 1]
+    guests = positions(view.host == chosen[0])
+    allowed = np.asarray(view.problem.domains[np.unique(view.problem.domain_of[guests])].any(axis=0)) if len(guests) else view.open
+    return _joined(chosen, _roomy(view, rng, size - 1, chosen, nodes[allowed[nodes]]))
+
+
+def expensive(view: View, rng: np.random.Generator, size: int) -> Indices:
+    """A costly move: where it came from, where it went, who took its place, and some room."""
+    moved = view.moved
+    weight = view.problem.weight[moved].astype(np.float64)
+    if not len(moved) or weight.sum() <= 0:
+        return moved[:0]
+    start = int(rng.choice(moved, p=weight / weight.sum()))
+    chosen = [int(view.home[start]), int(view.host[start])]
+    intruders = moved[view.host[moved] == view.home[start]]
+    rng.shuffle(intruders)
+    for v in intruders[: size // 2]:
+        chosen += [int(view.home[v]), int(view.host[v])]
+    others = moved[view.home[moved] == view.home[start]]
+    rng.shuffle(others)
+    chosen += [int(n) for n in view.host[others[: size // 3]]]
+    nodes = np.array(list(dict.fromkeys(n for n in chosen if view.open[n]))[:size], dtype=np.int32)
+    if view.goals.objective == "consolidate":
+        nodes = nodes[view.used[nodes]]
+    return _joined(nodes, _roomy(view, rng, max(size - len(nodes), 1), nodes))
+
+
+def conflicting(view: View, rng: np.random.Generator, size: int) -> Indices:
+    """A group that is spread thinly or broken: where its members are, and some room."""
+    groups = [g.members for g in view.problem.limits] + [g.members for g in view.problem.together]
+    if not groups:
+        return view.moved[:0]
+    there = np.unique(view.host[groups[int(rng.integers(len(groups)))]])
+    there = there[(there >= 0) & view.open[there]]
+    if len(there) > size:
+        there = rng.choice(there, size, replace=False)
+    return _joined(there, _roomy(view, rng, max(size - len(there), size // 3), there))
+
+
+def extremes(view: View, rng: np.random.Generator, size: int) -> Indices:
+    """The most and the least loaded nodes in one resource, and some at random."""
+    nodes = view.candidates
+    if not view.free.shape[1] or len(nodes) < 2:
+        return nodes[:0]
+    r = int(rng.integers(view.free.shape[1]))
+    room = view.free[nodes, r] / np.maximum(view.problem.capacity[nodes, r], 1)
+    order = nodes[np.argsort(room, kind="stable")]
+    third = max(size // 3, 1)
+    return _joined(order[:third], order[-third:], rng.choice(nodes, min(third, len(nodes)), replace=False))
+
+
+KINDS: Mapping[str, tuple[Kind, ...]] = {
+    "soft": (conflicting, slack),
+    "consolidate": (low_load, slack),
+    "balance": (extremes, slack),
+    "moved": (expensive, conflicting, slack),
+}
+"""The neighbourhoods that serve each goal."""
+
+
+def _joined(*parts: Indices) -> Indices:
+    """All of them, each once, in the order in which they come."""
+    nodes = np.concatenate(parts).astype(np.int32)
+    _, first = np.unique(nodes, return_index=True)
+    return nodes[np.sort(first)]

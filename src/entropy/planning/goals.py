@@ -1,0 +1,35 @@
+"""The goals of a plan, from the policy: what its objective counts, in the integers of the compiled problem."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from entropy.model.policy import Objective, Policy
+from entropy.placement.goals import Goals
+from entropy.placement.spread import MILLION
+from entropy.problem.problem import Problem
+
+__all__ = ["SOFT", "SPREAD", "WATT", "counts_watts", "goals_of"]
+
+WATT = 1000
+"""Idle power in the integers of the search: milliwatts."""
+SOFT = 1000
+"""Weights of soft rules: thousandths."""
+SPREAD = 1000 * MILLION
+"""Spread: millionths of capacity, each resource weighed in thousandths."""
+
+
+def counts_watts(problem: Problem) -> bool:
+    """Is consolidation judged by idle power?  It is when every node states it."""
+    nodes = problem.cluster.nodes
+    return bool(nodes) and all(n.power is not None for n in nodes)
+
+
+def goals_of(problem: Problem, policy: Policy, objective: Objective) -> Goals:
+    """What ``policy`` and ``objective`` ask of a placement of ``problem``."""
+    nodes = problem.cluster.nodes
+    if counts_watts(problem):
+        cost = np.array([round(n.power.idle * WATT) for n in nodes if n.power], dtype=np.int64)
+    else:
+        cost = np.ones(len(nodes), dtype=np.int64)
+    return Goals(objective=objective, node_cost=cost, resource_weight=np.full(len(problem.resources), 1000, dtype=np.int64))
