@@ -20,10 +20,10 @@ from entropy.problem.problem import Problem
 from small_clusters import brute_force, clusters, policies
 
 
-def _place(problem: Problem, objective: Objective = "consolidate", **budget: object) -> Placement:
+def _place(problem: Problem, objective: Objective = "consolidate", cost: list[int] | None = None, **budget: object) -> Placement:
     goals = Goals(
         objective=objective,
-        node_cost=np.ones(problem.n_nodes, dtype=np.int64),
+        node_cost=np.array(cost or [1] * problem.n_nodes, dtype=np.int64),
         resource_weight=np.ones(len(problem.resources), dtype=np.int64),
     )
     return place(problem, goals, Budget(remaining=lambda: 60.0, **budget))  # type: ignore[arg-type]
@@ -120,7 +120,7 @@ def test_idle_power_is_the_cost_when_nodes_differ() -> None:
     """The frugal node is kept although the other holds more memory."""
     cluster = Cluster(nodes=(_node("hungry"), _node("frugal")), vms=(_vm("x", "hungry", 1, 4), _vm("y", "frugal", 1, 3)))
     problem = compile_problem(cluster, Policy())
-    found = place(problem, "consolidate", np.array([200_000, 90_000]), Budget(remaining=lambda: 60.0))
+    found = _place(problem, cost=[200_000, 90_000])
     assert (found.outcome, found.primary.value, found.host.tolist()) == ("optimal", 90_000, [1, 1])
 
 
