@@ -8,12 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entropy.model.cluster import VM, Cluster, Node
-from entropy.model.policy import Policy
+from entropy.model.policy import Objective, Policy
 from entropy.placement import bounds
-from entropy.placement.placement import Placement
-from entropy.model.policy import Objective
 from entropy.placement.budget import Budget
 from entropy.placement.goals import Goals
+from entropy.placement.placement import Placement
 from entropy.placement.portfolio import place
 from entropy.problem.compile import compile_problem
 from entropy.problem.problem import Problem
