@@ -1,0 +1,131 @@
+"""What the nodes of an exchange answer to prices: exactly, in integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from entropy.placement.bounds.exchange import Exchange
+from entropy.placement.bounds.exchange_kernels import arrival_table, best_exchanges
+from entropy.problem.problem import Bools, Indices, Integers
+
+__all__ = ["Answer", "Nodes", "Prices"]
+
+_FINE = 1 << 30
+"""Prices are multiples of the unit of memory by this, or less finely where totals would leave 62 bits."""
+_DEAREST = 16
+"""No class costs more than so many times the memory on the fullest node."""
+_GROUPS = 400
+"""Above so many nodes, several share a cut."""
+_ENUMERATED = 20
+"""Subsets of at most so many VMs of a node are enumerated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """``value`` int64[C] of an arrival of each class and ``rent`` of a unit of node cost, in units of memory / ``scale``."""
+
+    value: Integers
+    rent: int
+    scale: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the nodes pay at ``prices``.
+
+    ``exact``: no viable placement moves less memory than this / scale; ``value``: rounded up.  ``kept`` bool[M], ``arrivals``
+    int32[N, C] and ``used`` bool[N]: the exchanges that cost so much.  What group g pays at any prices is at most
+    ``constant[g]`` + ``slope[g]`` x prices (classes, then rent).
+    """
+
+    prices: Prices
+    exact: int
+    kept: Bools
+    arrivals: Indices
+    used: Bools
+    constant: npt.NDArray[np.float64]
+    slope: npt.NDArray[np.float64]
+
+    @property
+    def value(self) -> int:
+        """Least moved memory, in the problem's units."""
+        return -(-self.exact // self.prices.scale)
+
+
+class Nodes:
+    """The nodes of ``exchange``; where ``most_cost`` is given, those in use cost at most so much, ``node_cost`` int64[N] each."""
+
+    def __init__(self, exchange: Exchange, node_cost: Integers | None, most_cost: int | None, *, enumerated: int = _ENUMERATED) -> None:
+        self.exchange, self.most_cost = exchange, most_cost
+        residents, levels = exchange.residents, exchange.table.levels
+        n = len(residents.room)
+        self.cost = node_cost if node_cost is not None and most_cost is not None else np.zeros(n, dtype=np.int64)
+        self.group = np.arange(n) if n <= _GROUPS else np.arange(n) * _GROUPS // n
+        self.groups = int(self.group.max(initial=0)) + 1
+        self.resident_node = np.repeat(np.arange(n), np.diff(residents.start))
+        # sums of prices stay in 62 bits: of all VMs, and of as many arrivals on every node as its room has levels
+        weightless = int(exchange.members[exchange.weightless].sum())
+        many = len(exchange.class_of) + n * (int(levels.sum()) + weightless) + 1
+        on_node = np.zeros(n + 1, dtype=np.int64)
+        np.add.at(on_node, self.resident_node, residents.weight)
+        dearest = _DEAREST * max(int(on_node.max()), 1)
+        self.scale = max(min(_FINE, (1 << 60) // (many * dearest)), 1)
+        self.most_price = min(dearest * self.scale, (1 << 60) // many)
+        self.most_rent = self.most_price // max(int(self.cost.max(initial=0)), 1)
+        self._cells = int(np.prod(levels))
+        count = np.diff(residents.start)
+        self._enumerated = min(int(np.log2(max(self._cells, 1))) + 3, enumerated)
+        subsets = int((1 << np.minimum(count, self._enumerated)).sum()) + int(count[count > self._enumerated].sum()) * self._cells
+        self.work = len(exchange.allowed) * self._cells * max(len(exchange.size), 1) + subsets
+        """Steps of one answer."""
+
+    def ask(self, prices: Prices) -> Answer:
+        """Each node's best exchange at ``prices``."""
+        exchange, residents = self.exchange, self.exchange.residents
+        n, classes, profiles = len(residents.room), len(exchange.size), len(exchange.allowed)
+        worth, choice = np.zeros((profiles, self._cells), dtype=np.int64), np.full((profiles, self._cells), -1, dtype=np.int32)
+        wanted = exchange.allowed & (prices.value > 0)
+        table = arrival_table.on(self.work)
+        for p in range(profiles):
+            heavy = wanted[p] & ~exchange.weightless
+            if heavy.any():
+                table(exchange.table.levels, exchange.size, prices.value, heavy, worth[p], choice[p])
+        gifts = np.where(wanted & exchange.weightless, exchange.members, 0)  # what takes no room arrives in any number
+        kept, used = np.zeros(len(exchange.vms), dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+        arrivals, value = np.zeros((n, classes), dtype=np.int32), np.zeros(n, dtype=np.int64)
+        rent = self.cost * prices.rent - (gifts @ prices.value)[residents.profile]
+        run = best_exchanges.on(self.work)
+        run(
+            residents,
+            exchange.table,
+            exchange.size,
+            prices.value,
+            worth,
+            choice,
+            rent,
+            prices.scale,
+            self._enumerated,
+            value,
+            kept,
+            used,
+            arrivals,
+        )
+        arrivals[used] += gifts[residents.profile[used]].astype(np.int32)
+        pay = prices.scale * residents.weight + prices.value[residents.class_of]
+        moved = prices.scale * exchange.sure + int(exchange.arriving @ prices.value)
+        exact = moved + int(pay.sum()) - int(value.sum()) - prices.rent * (self.most_cost or 0)
+        constant, slope = self._cut(kept, used, arrivals)
+        return Answer(prices=prices, exact=exact, kept=kept, arrivals=arrivals, used=used, constant=constant, slope=slope)
+
+    def _cut(self, kept: Bools, used: Bools, arrivals: Indices) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        residents, classes = self.exchange.residents, arrivals.shape[1]
+        constant, slope = np.zeros(self.groups), np.zeros((self.groups, classes + 1))
+        where = self.group[self.resident_node[~kept]]
+        np.add.at(constant, where, residents.weight[~kept].astype(np.float64))
+        np.add.at(slope, (where, residents.class_of[~kept]), 1.0)
+        np.subtract.at(slope[:, :classes], self.group, arrivals.astype(np.float64))
+        np.add.at(slope[:, classes], self.group[used], self.cost[used].astype(np.float64))
+        return constant, slope
