@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from ortools.sat.python import cp_model
 
-from entropy.placement.exact import _interruptible
+from entropy.placement.exact.solving import interruptible
 
 
 class _Endless:
@@ -33,11 +33,11 @@ def test_ctrl_c_stops_the_search_and_is_passed_on() -> None:
     """The solver took the signal for itself: the command went on, and ended as if nothing had been pressed."""
     solver = _Endless()
     with pytest.raises(KeyboardInterrupt):
-        _interruptible(cast("Any", solver), cast("Any", None))
+        interruptible(cast("Any", solver), cast("Any", None))
     assert solver.stopped.is_set()
     assert solver.parameters.catch_sigint_signal is False
 
 
 def test_what_goes_wrong_in_the_solver_is_passed_on() -> None:
     with pytest.raises(AttributeError):
-        _interruptible(cp_model.CpSolver(), cast("Any", None))
+        interruptible(cp_model.CpSolver(), cast("Any", None))

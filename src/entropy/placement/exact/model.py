@@ -1,239 +1,161 @@
 """The exact model: assignment of some VMs to some nodes by CP-SAT, everything else as it stands.
 
 Only ever sees small problems: a whole small cluster, or a neighbourhood of a large one.  One boolean a VM and allowed node; capacities
-are knapsacks; a node is used when it runs a VM.  Goals are lexicographic: cost of the nodes in use, then moved memory.
+are knapsacks; a node is used when it runs a VM; every primitive is said by a function of ``encodings`` or ``together``.  Goals are
+expressions, which are made small one after another, each with the goals before it capped, or several at once at exchange rates.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Literal
-
 import numpy as np
-from ortools.sat.python import cp_model
 
-from entropy.problem.problem import Indices, Integers, Problem, State, positions
+from entropy.placement.exact import encodings
+from entropy.placement.exact.assignment import Assignment
+from entropy.placement.exact.sheet import Expression, Sheet, Variables, sum_of
+from entropy.placement.exact.solving import Exact, Limits, solve
+from entropy.placement.exact.together import together
+from entropy.problem.problem import Indices, Integers, Problem
 
-__all__ = ["Exact", "ExactModel", "Limits", "Status"]
+__all__ = ["ExactModel"]
 
-Status = Literal["optimal", "feasible", "infeasible", "unknown"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """``seconds`` of wall clock, ``work`` in CP-SAT's deterministic time (``None``: unlimited), ``workers``, ``seed``."""
-
-    seconds: float
-    work: float | None = None
-    workers: int = 1
-    seed: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exact:
-    """Outcome of one solve: ``host`` of every VM, value and proven bound of the goal that was solved, work spent."""
-
-    status: Status
-    host: Indices | None
-    value: int
-    bound: int
-    work: float
+_MOST_COEFFICIENT = 1 << 60
+"""Sums of an expression stay below: CP-SAT refuses what may leave 63 bits."""
 
 
 class ExactModel:
     """The assignment of ``vms`` to ``nodes``; all other VMs stay as ``host`` says.
 
-    ``home[v]`` is where a move is free of cost (-1: nowhere); ``node_cost`` what each used node costs.
+    ``node_cost`` int64[N]: what each used node costs.  ``soft``, ``nodes`` and ``moved`` are the goals as expressions over the whole
+    cluster: soft violation, cost of the nodes in use, moved memory.
     """
 
     def __init__(self, problem: Problem, host: Indices, vms: Indices, nodes: Indices, node_cost: Integers) -> None:
-        self.problem, self.host, self.vms, self.nodes, self.node_cost = problem, host, vms, nodes, node_cost
-        self.model = cp_model.CpModel()
-        self.home = np.where(problem.state == State.RUNNING, problem.host, -1)
-        inside = np.zeros(problem.n_vms, dtype=np.bool_)
-        inside[vms] = True
-        self.others = positions(~inside & problem.runs_at_end() & (host >= 0))
-        self.x: dict[tuple[int, int], cp_model.IntVar] = {}
-        self.stuck: list[int] = []
-        self._variables()
-        self._capacities()
-        self._limits()
+        self.problem, self.host, self.node_cost = problem, host, node_cost
+        self.sheet = Sheet()
+        self.pairs = Assignment(problem, host, vms, nodes, node_cost)
+        self.pairs.number(self.sheet)
+        self.used = encodings.capacities(self.sheet, self.pairs)
+        """int64[K]: per node of ``pairs.nodes`` the boolean that says it is used, -1 where there is none."""
+        encodings.use_in_order(self.sheet, self.pairs, self.used)
+        self.soft = self._rules()
+        self.nodes = self._node_cost()
+        self.moved = self._moved(problem.weight)
+        self._hint: Indices | None = None
 
-    def _variables(self) -> None:
-        problem = self.problem
-        room = problem.capacity[self.nodes].copy()
-        for v in self.others:
-            if (k := positions(self.nodes == self.host[v])).size:
-                room[k[0]] -= problem.demand[v]
-        self.room = room
-        for v in self.vms:
-            allowed = problem.domains[problem.domain_of[v], self.nodes] & np.all(problem.demand[v] <= room, axis=1)
-            if problem.held[v]:
-                allowed = (self.nodes == problem.host[v]) & np.all(problem.demand[v] <= room, axis=1)
-            choices = [self.model.new_bool_var("") for _ in range(int(allowed.sum()))]
-            for n, choice in zip(self.nodes[allowed], choices, strict=True):
-                self.x[int(v), int(n)] = choice
-            if choices:
-                self.model.add_exactly_one(choices)
-            else:
-                self.stuck.append(int(v))
-                self.model.add_bool_or([])
-        self.occupied = {int(n) for n in self.host[self.others]}
-        self.used = {int(n): self.model.new_bool_var("") for n in self.nodes if int(n) not in self.occupied}
+    def _rules(self) -> Expression:
+        problem, sheet, pairs = self.problem, self.sheet, self.pairs
+        costs = [encodings.at_most(sheet, pairs, limit) for limit in problem.limits]
+        costs.append(together(sheet, pairs, problem.together))
+        costs += [encodings.disjoint(sheet, pairs, rule) for rule in problem.disjoint]
+        costs += [encodings.set_limit(sheet, pairs, rule) for rule in problem.set_limits]
+        costs += [encodings.usage_limit(sheet, pairs, self.used, rule) for rule in problem.usage_limits]
+        costs += [encodings.prefer(pairs, rule) for rule in problem.preferences]
+        return encodings.NOTHING.plus(*(c for c in costs if c or c.constant))
 
-    def _capacities(self) -> None:
-        problem, on = self.problem, self._by_node()
-        for k, n in enumerate(self.nodes):
-            here = on.get(int(n), [])
-            if not here:
-                continue
-            vms, choices = [v for v, _ in here], [x for _, x in here]
-            used = self.used.get(int(n))
-            if used is not None:
-                for choice in choices:
-                    self.model.add_implication(choice, used)
-            for r in range(len(problem.resources)):
-                demand = problem.demand[vms, r]
-                if not demand.any() or (used is None and int(demand.sum()) <= self.room[k, r]):
-                    continue
-                load = cp_model.LinearExpr.weighted_sum(choices, demand.tolist())
-                room = int(self.room[k, r])
-                self.model.add(load <= (room if used is None else room * used))
+    def _node_cost(self) -> Expression:
+        switched = self.used >= 0
+        fixed = int(self.node_cost[self.pairs.occupied].sum())
+        return sum_of(self.used[switched], self.node_cost[self.pairs.nodes[switched]], fixed)
 
-    def _by_node(self) -> dict[int, list[tuple[int, cp_model.IntVar]]]:
-        on: dict[int, list[tuple[int, cp_model.IntVar]]] = {}
-        for (v, n), choice in self.x.items():
-            on.setdefault(n, []).append((v, choice))
-        return on
+    def _moved(self, weight: Integers) -> Expression:
+        """``weight`` of the VMs that leave the node where they run."""
+        pairs = self.pairs
+        outside = (pairs.fixed >= 0) & (pairs.home >= 0) & (pairs.fixed != pairs.home)
+        inside = pairs.vms[pairs.home[pairs.vms] >= 0]
+        stays = np.flatnonzero(pairs.node == pairs.home[pairs.vm])
+        stays = stays[weight[pairs.vm[stays]] > 0]
+        return sum_of(pairs.ids[stays], -weight[pairs.vm[stays]], int(weight[outside].sum()) + int(weight[inside].sum()))
 
-    def _limits(self) -> None:
-        of_vm: dict[int, list[tuple[int, cp_model.IntVar]]] = {}
-        for (v, n), choice in self.x.items():
-            of_vm.setdefault(v, []).append((n, choice))
-        runs = self.problem.runs_at_end()
-        for limit in self.problem.limits:
-            there: dict[int, int] = {}
-            choices: dict[int, list[cp_model.IntVar]] = {}
-            pinned: dict[int, int] = {}  # what is held stays, even above the limit: best effort
-            for v in limit.members:
-                if int(v) in of_vm:
-                    if self.problem.held[v]:
-                        zone = int(limit.zone_of[self.problem.host[v]])
-                        pinned[zone] = pinned.get(zone, 0) + 1
-                    for n, choice in of_vm[int(v)]:
-                        choices.setdefault(int(limit.zone_of[n]), []).append(choice)
-                elif runs[v] and self.host[v] >= 0:
-                    zone = int(limit.zone_of[self.host[v]])
-                    there[zone] = there.get(zone, 0) + 1
-            for zone, here in choices.items():
-                self.model.add(sum(here) <= max(limit.most - there.get(zone, 0), pinned.get(zone, 0)))
+    def load(self, node: int, r: int) -> Expression:
+        """What the VMs on ``node`` of the model's demand of resource ``r``."""
+        demand = self.problem.demand[:, r]
+        staying = int(demand[self.pairs.fixed == node].sum())
+        here = np.flatnonzero((self.pairs.node == node) & (demand[self.pairs.vm] > 0))
+        return sum_of(self.pairs.ids[here], demand[self.pairs.vm[here]], staying)
 
-    def _node_terms(self) -> tuple[list[Any], list[int], int]:
-        fixed = sum(int(self.node_cost[n]) for n in self.occupied)
-        return list(self.used.values()), [int(self.node_cost[n]) for n in self.used], fixed
+    # -- goals that come before ------------------------------------------------------------------------------------------
+
+    def cap(self, goal: Expression, most: int) -> None:
+        """``goal`` is no more than ``most``, from now on."""
+        if goal:
+            self.sheet.at_most(goal, most)
+        elif goal.constant > most:
+            self.sheet.one_of(())
+
+    def cap_soft(self, most: int) -> None:
+        """Broken soft rules cost at most ``most``."""
+        self.cap(self.soft, most)
 
     def cap_nodes(self, most: int) -> None:
         """Nodes in use (inside and outside) cost at most ``most``."""
-        terms, costs, fixed = self._node_terms()
-        self.model.add(cp_model.LinearExpr.weighted_sum(terms, costs) + fixed <= most)
+        self.cap(self.nodes, most)
+
+    def cap_moved(self, most: int) -> None:
+        """At most so much memory is moved."""
+        self.cap(self.moved, most)
+
+    # -- goals -----------------------------------------------------------------------------------------------------------
+
+    def solve_soft(self, limits: Limits, *, bound: int = 0) -> Exact:
+        """Least soft violation; ``bound`` is one already proven."""
+        return self.minimise(self.soft, limits, bound=bound)
 
     def solve_nodes(self, limits: Limits, *, bound: int = 0) -> Exact:
         """Least cost of nodes in use; ``bound`` is one already proven."""
-        terms, costs, fixed = self._node_terms()
-        cost = cp_model.LinearExpr.weighted_sum(terms, costs) + fixed
-        if bound > fixed:
-            self.model.add(cost >= bound)
-        self.model.minimize(cost)
-        return self._solve(limits)
+        return self.minimise(self.nodes, limits, bound=bound)
 
     def solve_moves(self, limits: Limits, *, bound: int = 0) -> Exact:
         """Least moved memory (and, among VMs without memory, fewest moves); ``bound`` on it is one already proven."""
         weight = self.problem.weight
-        light = int((weight[self.vms] == 0).sum())
-        outside = sum(int(weight[v]) for v in self.others if self.host[v] != self.home[v] and self.home[v] >= 0)
-        stays, costs, total = [], [], outside * (light + 1)
-        for v in self.vms:
-            if self.home[v] < 0:
-                continue
-            cost = int(weight[v]) * (light + 1) if weight[v] else 1
-            total += cost
-            if (stay := self.x.get((int(v), int(self.home[v])))) is not None:
-                stays.append(stay)
-                costs.append(cost)
-        moved = total - cp_model.LinearExpr.weighted_sum(stays, costs)
-        if bound:
-            self.model.add(moved >= bound * (light + 1))
-        self.model.minimize(moved)
-        found = self._solve(limits)
-        unit = light + 1
-        lowest = -(-max(found.bound - light, 0) // unit) if found.status != "optimal" else found.value // unit
-        return Exact(status=found.status, host=found.host, value=found.value // unit, bound=max(bound, lowest), work=found.work)
+        light = self._moved((weight == 0).astype(np.int64))
+        unit = int(light.constant) + 1
+        if not light or self.moved.constant * unit > _MOST_COEFFICIENT:
+            return self.minimise(self.moved, limits, bound=bound)
+        found = self.minimise(self.moved.times(unit).plus(light), limits, bound=bound * unit)
+        value = found.value // unit
+        lowest = value if found.status == "optimal" else -(-max(found.bound - unit + 1, 0) // unit)
+        return Exact(status=found.status, host=found.host, value=value, bound=max(bound, lowest), work=found.work)
+
+    def solve_weighted(self, limits: Limits, *, soft: int = 0, nodes: int = 0, moved: int = 0, bound: int = 0) -> Exact:
+        """Least sum of the goals, each times its factor: a trade-off."""
+        return self.minimise(self.soft.times(soft).plus(self.nodes.times(nodes), self.moved.times(moved)), limits, bound=bound)
+
+    def minimise(self, goal: Expression, limits: Limits, *, bound: int = 0) -> Exact:
+        """Least ``goal``; value and bound include its constant.  ``bound`` is one already proven."""
+        if len(self.pairs.stuck):
+            return Exact(status="infeasible", host=None, value=0, bound=0, work=0.0)
+        if goal and bound > goal.constant + int(np.minimum(goal.coefficients, 0).sum()):
+            self.sheet.at_least(goal, bound)
+        self.sheet.minimise(goal)
+        if self._hint is not None:
+            self.sheet.hint(*self._hinted(self._hint))
+        found = solve(self.sheet.model, limits)
+        if found.solution is None:
+            return Exact(status=found.status, host=None, value=0, bound=0, work=found.work)
+        value = goal.value(found.solution)
+        lowest = value if found.status == "optimal" else max(found.bound + goal.constant, bound)
+        return Exact(status=found.status, host=self.read(found.solution), value=value, bound=lowest, work=found.work)
+
+    # -- placements ------------------------------------------------------------------------------------------------------
 
     def hint(self, host: Indices) -> None:
         """Start from a placement that is known."""
-        self.model.clear_hints()  # type: ignore[no-untyped-call]
-        for (v, n), choice in self.x.items():
-            self.model.add_hint(choice, int(host[v] == n))
-        taken = {int(n) for n in host[self.vms]} | self.occupied
-        for n, used in self.used.items():
-            self.model.add_hint(used, int(n in taken))
+        self._hint = host.copy()
 
-    def _solve(self, limits: Limits) -> Exact:
-        if self.stuck:
-            return Exact(status="infeasible", host=None, value=0, bound=0, work=0.0)
-        solver = cp_model.CpSolver()
-        solver.parameters.max_time_in_seconds = max(limits.seconds, 0.01)
-        if limits.work is not None:
-            solver.parameters.max_deterministic_time = max(limits.work, 0.001)
-        solver.parameters.num_workers = limits.workers
-        solver.parameters.interleave_search = limits.workers > 1
-        solver.parameters.random_seed = limits.seed
-        code = _interruptible(solver, self.model)  # no callback: which of several equal solutions it sees first is a race
-        work = float(solver.response_proto.deterministic_time)
-        if code == cp_model.INFEASIBLE:
-            return Exact(status="infeasible", host=None, value=0, bound=0, work=work)
-        if code not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-            return Exact(status="unknown", host=None, value=0, bound=0, work=work)
-        return Exact(
-            status="optimal" if code == cp_model.OPTIMAL else "feasible",
-            host=self.read(solver.boolean_value),
-            value=round(solver.objective_value),
-            bound=int(np.ceil(solver.best_objective_bound - 1e-6)),
-            work=work,
-        )
+    def _hinted(self, host: Indices) -> tuple[Variables, Variables]:
+        pairs, host = self.pairs, host.copy()
+        for alike in pairs.classes:  # a placement that differs in names only, and uses the first nodes first
+            name = np.arange(self.problem.n_nodes)
+            name[np.concatenate((alike[busy := np.isin(alike, host[pairs.vms])], alike[~busy]))] = alike
+            host[pairs.vms] = np.where(host[pairs.vms] >= 0, name[host[pairs.vms]], -1)
+        switched = np.flatnonzero(self.used >= 0)
+        taken = np.isin(pairs.nodes[switched], host[pairs.vms])
+        ids = np.concatenate((pairs.ids, self.used[switched]))
+        return ids, np.concatenate((host[pairs.vm] == pairs.node, taken)).astype(np.int64)
 
-    def read(self, chosen: Callable[[cp_model.IntVar], bool]) -> Indices:
-        """int32[V]: the placement in which the ``chosen`` booleans hold."""
+    def read(self, solution: Variables) -> Indices:
+        """int32[V]: the placement in which variable k is ``solution[k]``."""
         host = self.host.copy()
-        for (v, n), choice in self.x.items():
-            if chosen(choice):
-                host[v] = n
+        chosen = np.flatnonzero(solution[self.pairs.ids])
+        host[self.pairs.vm[chosen]] = self.pairs.node[chosen]
         return host
-
-
-def _interruptible(solver: cp_model.CpSolver, model: cp_model.CpModel) -> Any:
-    """The status of a solve that Ctrl-C ends at once.
-
-    The solver would take the signal for itself, answer with what it has, and nobody else would hear of it; and while it works on the
-    thread that Python delivers signals to, none gets through.
-    """
-    solver.parameters.catch_sigint_signal = False
-    outcome: Future[Any] = Future()
-
-    def work() -> None:
-        try:
-            outcome.set_result(solver.solve(model))
-        except BaseException as problem:  # for the thread that waits
-            outcome.set_exception(problem)
-
-    thread = threading.Thread(target=work, name="solver", daemon=True)
-    try:
-        thread.start()
-        return outcome.result()
-    except KeyboardInterrupt:
-        solver.stop_search()
-        thread.join()
-        raise
