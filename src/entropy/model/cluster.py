@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Literal
@@ -102,23 +102,27 @@ class Cluster:
     vms: tuple[VM, ...]
 
     def __post_init__(self) -> None:
-        _refuse_duplicates("nodes", self.nodes)
-        _refuse_duplicates("vms", self.vms)
-        nodes = self.node_by_name
+        if len(self.node_by_name) < len(self.nodes):
+            raise _named_twice("nodes", self.nodes)
+        if len(self.vm_by_name) < len(self.vms):
+            raise _named_twice("vms", self.vms)
+        online = {node.name for node in self.nodes if node.state == "online"}
+        may_be_on: Mapping[VMState, Container[str | None]] = {"running": online, "sleeping": self.node_by_name, "ready": (None,)}
         for k, vm in enumerate(self.vms):
-            if vm.state == "ready":
-                if vm.node is not None:
-                    raise InvalidValueError(f"VM {vm.name} is ready, so it is on no node", ("vms", k, "node"), vm.node, "no node")
-                continue
-            if vm.node is None:
-                raise InvalidValueError(f"VM {vm.name} is {vm.state} but names no node", ("vms", k, "node"), None, "a node's name")
-            host = nodes.get(vm.node)
-            if host is None:
-                raise InvalidValueError(
-                    f"VM {vm.name} is on {vm.node}, which is no node of this cluster", ("vms", k, "node"), vm.node, some(nodes)
-                )
-            if vm.state == "running" and host.state == "offline":
-                raise InvalidValueError(f"VM {vm.name} runs on {vm.node}, which is offline", ("vms", k, "node"), vm.node, "an online node")
+            if vm.node not in may_be_on[vm.state]:
+                raise self._misplaced(k, vm)
+
+    def _misplaced(self, k: int, vm: VM) -> InvalidValueError:
+        """Why the VM cannot be where it is said to be."""
+        path = ("vms", k, "node")
+        if vm.state == "ready":
+            return InvalidValueError(f"VM {vm.name} is ready, so it is on no node", path, vm.node, "no node")
+        if vm.node is None:
+            return InvalidValueError(f"VM {vm.name} is {vm.state} but names no node", path, None, "a node's name")
+        if vm.node not in self.node_by_name:
+            what = f"VM {vm.name} is on {vm.node}, which is no node of this cluster"
+            return InvalidValueError(what, path, vm.node, some(self.node_by_name))
+        return InvalidValueError(f"VM {vm.name} runs on {vm.node}, which is offline", path, vm.node, "an online node")
 
     @cached_property
     def node_by_name(self) -> Mapping[str, Node]:
@@ -133,8 +137,9 @@ class Cluster:
     @cached_property
     def resources(self) -> tuple[str, ...]:
         """Every resource that a node offers or a VM demands, cpu and memory first, then in alphabetical order."""
-        named = {r for n in self.nodes for r in n.capacity} | {r for v in self.vms for r in v.demand}
-        named |= {r for v in self.vms for r in v.consumption}
+        named: set[str] = set()
+        for tables in ((n.capacity for n in self.nodes), (v.demand for v in self.vms), (v.consumption for v in self.vms)):
+            named = named.union(*tables)
         return tuple(sorted(named, key=lambda r: ({"cpu": 0, "memory": 1}.get(r, 2), r)))
 
     @cached_property
@@ -147,13 +152,9 @@ class Cluster:
         return {node: tuple(vms) for node, vms in found.items()}
 
 
-def _refuse_duplicates(kind: str, items: Sequence[Node | VM]) -> None:
+def _named_twice(kind: str, items: Sequence[Node | VM]) -> InvalidValueError:
     first: dict[str, int] = {}
-    for k, item in enumerate(items):
-        if first.setdefault(item.name, k) != k:
-            raise InvalidValueError(
-                f"the name {item.name} stands twice ({kind}[{first[item.name]}] and {kind}[{k}])",
-                (kind, k, "name"),
-                item.name,
-                "a name of its own",
-            )
+    k = next(k for k, item in enumerate(items) if first.setdefault(item.name, k) != k)
+    name = items[k].name
+    what = f"the name {name} stands twice ({kind}[{first[name]}] and {kind}[{k}])"
+    return InvalidValueError(what, (kind, k, "name"), name, "a name of its own")

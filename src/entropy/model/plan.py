@@ -26,6 +26,9 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "startup": ("node",),
     "shutdown": ("node",),
 }
+_KEYS = ("vm", "node", "from", "to")
+_GIVEN: Mapping[str, tuple[bool, ...]] = {kind: tuple([key in fields for key in _KEYS]) for kind, fields in _FIELDS.items()}
+"""Of each type, which of the four keys it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +52,11 @@ class Action:
     after: Names = ()
 
     def __post_init__(self) -> None:
+        given = (self.vm, self.node, self.source, self.target)
+        if tuple([value is not None for value in given]) == _GIVEN[self.type]:
+            return
         wanted = _FIELDS[self.type]
-        given = {"vm": self.vm, "node": self.node, "from": self.source, "to": self.target}
-        for key, value in given.items():
+        for key, value in zip(_KEYS, given, strict=True):
             if (value is not None) != (key in wanted):
                 what = "needs" if value is None else "has no"
                 raise InvalidValueError(f"a {self.type} {what} {key!r}", (key,), value, f"{', '.join(wanted)} for {self.type}")
@@ -145,22 +150,21 @@ class Plan:
     summary: Summary | None = None
 
     def __post_init__(self) -> None:
-        position = {a.id: k for k, a in enumerate(self.actions)}
-        if len(position) != len(self.actions):
-            k = next(k for k, a in enumerate(self.actions) if position[a.id] != k)
-            raise InvalidValueError(
-                f"the id {self.actions[k].id} stands twice", ("actions", k, "id"), self.actions[k].id, "an id of its own"
-            )
+        known = self.by_id
+        if len(known) < len(self.actions):
+            seen: set[str] = set()
+            k = next(k for k, a in enumerate(self.actions) if a.id in seen or seen.add(a.id))  # type: ignore[func-returns-value]
+            name = self.actions[k].id
+            raise InvalidValueError(f"the id {name} stands twice", ("actions", k, "id"), name, "an id of its own")
         for k, a in enumerate(self.actions):
             for j, other in enumerate(a.after):
-                if other not in position:
-                    raise InvalidValueError(
-                        f"action {a.id} waits for {other}, which is no action of this plan", ("actions", k, "after", j), other
-                    )
-        if stuck := [a.id for a in self.actions if a.id not in self.topological]:
-            raise InvalidValueError(
-                f"the actions {', '.join(stuck[:5])} wait for each other in a circle", ("actions", position[stuck[0]], "after")
-            )
+                if other not in known:
+                    what = f"action {a.id} waits for {other}, which is no action of this plan"
+                    raise InvalidValueError(what, ("actions", k, "after", j), other)
+        if len(self.topological) < len(known):
+            stuck = [a.id for a in self.actions if a.id not in self.topological]
+            place = next(k for k, a in enumerate(self.actions) if a.id == stuck[0])
+            raise InvalidValueError(f"the actions {', '.join(stuck[:5])} wait for each other in a circle", ("actions", place, "after"))
 
     @cached_property
     def by_id(self) -> Mapping[str, Action]:
@@ -170,12 +174,17 @@ class Plan:
     @cached_property
     def topological(self) -> Mapping[str, int]:
         """Action id -> its rank in one order that ``after`` allows (Kahn); actions in a circle are missing."""
-        waiting = {a.id: len(set(a.after)) for a in self.actions}
+        waiting: dict[str, int] = {}
         users: dict[str, list[str]] = {}
+        ready: list[str] = []
         for a in self.actions:
-            for other in set(a.after):
+            if not a.after:
+                ready.append(a.id)
+                continue
+            others = set(a.after)
+            waiting[a.id] = len(others)
+            for other in others:
                 users.setdefault(other, []).append(a.id)
-        ready = [i for i, n in waiting.items() if n == 0]
         for i in ready:
             for user in users.get(i, ()):
                 waiting[user] -= 1
