@@ -35,6 +35,9 @@ def plan(
         typer.Option("--work-limit", metavar="N", help="Stop after this much work instead: the same plan on every machine."),
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Threads; default: the processors.")] = None,
+    dask: Annotated[
+        str | None, typer.Option("--dask", metavar="ADDRESS", help="Solve sub-problems on this Dask cluster, as in tcp://host:8786.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Of everything that is drawn at random.")] = None,
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write; default: standard output.")] = None,
     output_format: Annotated[
@@ -68,7 +71,7 @@ def plan(
     from entropy.planning.planner import PlanOptions
     from entropy.planning.planner import plan as compute
 
-    given: dict[str, str | int | None] = {"objective": objective, "work_limit": work_limit, "workers": workers, "seed": seed}
+    given: dict[str, str | int | None] = {"objective": objective, "work_limit": work_limit, "workers": workers, "seed": seed, "dask": dask}
     # loading the solvers counts, as the limit is on what one waits for; but it never takes more than half of a short one
     left = max(time_limit - (time.monotonic() - parsed), time_limit / 2)
     phases = [""]

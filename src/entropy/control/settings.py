@@ -93,6 +93,7 @@ class LoopSettings(BaseModel):
     time_limit: PositiveSeconds = 20.0
     work_limit: PositiveSeconds | None = None  # deterministic units, not seconds
     workers: Annotated[int, Field(ge=1, le=256)] = 2
+    dask: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     horizon: PositiveSeconds = 3600.0
     move_cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0

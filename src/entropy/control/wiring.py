@@ -87,7 +87,7 @@ def planner_of(settings: LoopSettings, durations: DurationModel, clock: Callable
     def planned(cluster: Cluster, policy: Policy, objective: Objective, held: frozenset[str], /) -> Planned:
         options = PlanOptions(
             objective=objective, time_limit=settings.time_limit, work_limit=settings.work_limit, workers=settings.workers,
-            seed=settings.seed, best_effort=settings.best_effort, held=held, durations=durations, clock=clock,
+            dask=settings.dask, seed=settings.seed, best_effort=settings.best_effort, held=held, durations=durations, clock=clock,
         )  # fmt: skip
         return plan(cluster, policy, options)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from entropy.placement.executor import INLINE
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "Share"]
 
 _BLOCK_WORK = 0.02
 """Work of ``squeeze.BLOCK`` trades, in the exact model's units: about as many seconds on an ordinary machine."""
@@ -50,3 +51,17 @@ class Budget:
     def over(self) -> bool:
         """Is nothing left?"""
         return self.remaining() <= 0 or self.work == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What one sub-problem may spend, wherever it is solved: ``seconds`` from when it starts there, or deterministic ``work``."""
+
+    seconds: float
+    work: float | None = None
+
+    def budget(self, seed: int) -> Budget:
+        """A budget that begins now."""
+        began = time.monotonic()
+        remaining = (lambda: float("inf")) if self.work is not None else (lambda: self.seconds - (time.monotonic() - began))
+        return Budget(remaining=remaining, work=self.work, seed=seed)

@@ -3,6 +3,7 @@
 Which neighbourhood is tried follows from what it has gained so far (adaptive large neighbourhood search, Ropke & Pisinger 2006); its
 size grows while parts are solved to the end without gain and shrinks when they are not.  Parts of one batch share no node and no rule, so
 they are solved at the same time and merged in order: the answer depends on the seed and the number of workers, not on who is quicker.
+A huge cluster is cut, and each cut is searched in this way by itself; then it is cut elsewhere.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from entropy.placement.budget import Budget
+from entropy.placement.budget import Budget, Share
 from entropy.placement.exact import Exact, Limits
+from entropy.placement.executor import outcome
 from entropy.placement.goals import value_of
 from entropy.placement.incumbent import Incumbent
 from entropy.placement.neighbourhoods import KINDS, Kind, View
+from entropy.placement.partition import cuts
 from entropy.placement.restriction import Part, Restrictor
 from entropy.problem.problem import Bools, Indices
 
-__all__ = ["improve", "solve_part"]
+__all__ = ["improve", "improve_part", "solve_part"]
 
 _WORK = 0.15
 """CP-SAT's deterministic time for one part."""
@@ -29,6 +32,10 @@ _SIZES = (3, 6, 40)
 """Nodes of a neighbourhood: least, at first, most."""
 _PAIRS = 12_000
 """VM-node pairs of a part, at most."""
+_HUGE = 1_500
+"""Nodes above which a cluster is cut first."""
+_IDLE = 200
+"""Choices in a row without a neighbourhood, after which there is none."""
 _FORGET = 0.8
 """Share of a neighbourhood's merit that is kept from one try to the next."""
 
@@ -52,10 +59,13 @@ def improve(best: Incumbent, open_nodes: Bools, budget: Budget) -> None:
     """Better placements into ``best`` until it is proven, or the budget is spent.  Only ``open_nodes`` bool[N] are looked at."""
     rng = np.random.default_rng(budget.seed)
     restrictor = Restrictor(best.problem, best.goals)
-    arms = [_Arm(goal, kind) for goal, kinds in KINDS.items() for kind in kinds]
     alone = bool(best.problem.set_limits or best.problem.usage_limits)  # such rules join every part with every other
+    if int(open_nodes.sum()) > _HUGE and not alone:
+        _improve_cuts(best, open_nodes, budget, restrictor, rng)
+        return
+    arms = [_Arm(goal, kind) for goal, kinds in KINDS.items() for kind in kinds]
     idle = 0
-    while not best.optimal and not budget.over and idle < 200:
+    while not best.optimal and not budget.over and idle < _IDLE:
         view = View(best.problem, best.goals, best.host, open_nodes)
         batch = list(_batch(view, best, restrictor, arms, rng, 1 if alone else budget.workers))
         idle = 0 if batch else idle + 1
@@ -64,10 +74,45 @@ def improve(best: Incumbent, open_nodes: Bools, budget: Budget) -> None:
         )
         tasks = [budget.executor.submit(solve_part, part, arm.goal, limits) for arm, part in batch]
         for (arm, part), task in zip(batch, tasks, strict=True):
-            found = task.result()
+            found = outcome(task, limits.seconds)
+            if found is None:
+                continue
             budget.spend(found.work)
             gained = found.host is not None and best.offer(part.merged(found.host, best.host))
             arm.learn(gained=gained, ended=found.status in ("optimal", "infeasible"))
+
+
+def _improve_cuts(best: Incumbent, open_nodes: Bools, budget: Budget, restrictor: Restrictor, rng: np.random.Generator) -> None:
+    """The same in every part of a cut, each for a fair share of what is left; then the next cut."""
+    while not best.optimal and not budget.over:
+        view = View(best.problem, best.goals, best.host, open_nodes)
+        groups: set[int] = set()
+        parts = []
+        for nodes in cuts(view, _HUGE // 2, rng):
+            part = restrictor.restrict(best.host, nodes, frozen=_extremes(view, nodes) if best.goals.objective == "balance" else ())
+            if not part.groups & groups:  # what shares a rule waits for the next cut
+                groups |= part.groups
+                parts.append(part)
+        turns = -(-len(parts) // budget.workers)
+        share = Share(
+            seconds=budget.remaining() * 0.5 / turns, work=None if budget.work is None else max(budget.work * 0.5 / len(parts), _WORK)
+        )
+        tasks = [budget.executor.submit(improve_part, part, share, int(rng.integers(1 << 30))) for part in parts]
+        for part, task in zip(parts, tasks, strict=True):
+            if (found := outcome(task, share.seconds * turns)) is None:
+                continue
+            host, work = found
+            budget.spend(work)
+            best.offer(part.merged(host, best.host))
+
+
+def improve_part(part: Part, share: Share, seed: int) -> tuple[Indices, float]:
+    """(the part's placement after so much search, work spent)."""
+    best = Incumbent(part.problem, part.goals, part.host)
+    budget = share.budget(seed)
+    open_nodes = np.arange(part.problem.n_nodes) < part.free_nodes
+    improve(best, open_nodes, budget)
+    return best.host, 0.0 if share.work is None or budget.work is None else share.work - budget.work
 
 
 def _batch(

@@ -118,9 +118,25 @@ def expensive(view: View, rng: np.random.Generator, size: int) -> Indices:
     rng.shuffle(others)
     chosen += [int(n) for n in view.host[others[: size // 3]]]
     nodes = np.array(list(dict.fromkeys(n for n in chosen if view.open[n]))[:size], dtype=np.int32)
-    if view.goals.objective == "consolidate":
-        nodes = nodes[view.used[nodes]]
     return _joined(nodes, _roomy(view, rng, max(size - len(nodes), 1), nodes))
+
+
+def reopened(view: View, rng: np.random.Generator, size: int) -> Indices:
+    """A node that was emptied, where its VMs are now, and a node in use that few call home: one might do instead of the other."""
+    closed = view.moved[~view.used[view.home[view.moved]]]
+    closed = closed[view.open[view.home[closed]]]
+    if not len(closed):
+        return closed
+    home = view.home[closed]
+    weight = np.bincount(home, view.problem.weight[closed].astype(np.float64), minlength=view.problem.n_nodes)
+    first = int(rng.choice(len(weight), p=weight / weight.sum())) if weight.sum() > 0 else int(home[0])
+    hosts = np.unique(view.host[closed[home == first]])
+    at_home = positions((view.home >= 0) & (view.host == view.home))
+    kept = np.bincount(view.home[at_home], view.problem.weight[at_home].astype(np.float64), minlength=len(weight))
+    order = view.candidates[np.argsort(kept[view.candidates], kind="stable")]
+    k = min(int(rng.exponential(max(len(order) / 12, 1.0))), len(order) - 1)
+    chosen = _joined(np.array([first, order[k]], dtype=np.int32), hosts[view.open[hosts]])[:size]
+    return _joined(chosen, _roomy(view, rng, max(size - len(chosen), 1), chosen))
 
 
 def conflicting(view: View, rng: np.random.Generator, size: int) -> Indices:
@@ -151,7 +167,7 @@ KINDS: Mapping[str, tuple[Kind, ...]] = {
     "soft": (conflicting, slack),
     "consolidate": (low_load, slack),
     "balance": (extremes, slack),
-    "moved": (expensive, conflicting, slack),
+    "moved": (expensive, reopened, conflicting, slack),
 }
 """The neighbourhoods that serve each goal."""
 

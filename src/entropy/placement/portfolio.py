@@ -9,18 +9,21 @@ from __future__ import annotations
 import numpy as np
 
 from entropy.placement import bounds
-from entropy.placement.budget import Budget
+from entropy.placement.budget import Budget, Share
 from entropy.placement.consolidate import consolidate
+from entropy.placement.executor import outcome
 from entropy.placement.goals import Goals, affordable
 from entropy.placement.improve import improve
 from entropy.placement.incumbent import Incumbent
+from entropy.placement.partition import independent_parts
 from entropy.placement.placement import Placement
 from entropy.placement.repair import repair
+from entropy.placement.restriction import Part
 from entropy.placement.widening import EXACT_PAIRS, Widening
 from entropy.placement.working import Working
 from entropy.problem.problem import Indices, Integers, Problem, positions
 
-__all__ = ["place", "primary_bound"]
+__all__ = ["place", "place_part", "primary_bound"]
 
 
 def primary_bound(problem: Problem, goals: Goals) -> int:
@@ -32,7 +35,40 @@ def primary_bound(problem: Problem, goals: Goals) -> int:
 
 def place(problem: Problem, goals: Goals, budget: Budget) -> Placement:
     """Where each VM ends: a viable placement, the best found for ``goals``, with proven bounds."""
-    return _Search(problem, goals, budget).run()
+    parts = independent_parts(problem, goals)
+    if len(parts) < 2:
+        return _Search(problem, goals, budget).run()
+    return _place_apart(problem, goals, budget, parts)
+
+
+def place_part(part: Part, share: Share, seed: int) -> Placement:
+    """``place`` for one part, wherever that runs."""
+    return _Search(part.problem, part.goals, share.budget(seed)).run()
+
+
+def _place_apart(problem: Problem, goals: Goals, budget: Budget, parts: list[Part]) -> Placement:
+    """Independent parts side by side: their optima and bounds add up.  What time is left goes to the whole."""
+    turns = -(-len(parts) // budget.workers)
+    share = Share(seconds=budget.remaining() * 0.8 / turns, work=None if budget.work is None else budget.work * 0.8 / len(parts))
+    tasks = [budget.executor.submit(place_part, part, share, budget.seed + k) for k, part in enumerate(parts)]
+    host = bounds.observed_hosts(problem)
+    found = []
+    for part, task in zip(parts, tasks, strict=True):
+        placed = outcome(task, share.seconds * turns) or place_part(part, share, budget.seed)
+        found.append(placed)
+        host = part.merged(placed.host, host)
+    budget.spend(0.0 if share.work is None else share.work * len(parts))
+    left = [int(part.vms[v]) for part, placed in zip(parts, found, strict=True) for v in placed.left_out]
+    if left:
+        proven = any(placed.outcome == "infeasible" for placed in found)
+        return Placement(outcome="infeasible" if proven else "unknown", host=host, left_out=tuple(sorted(left)))
+    best = Incumbent(problem, goals, host, budget.progress)
+    best.prove(soft=sum(p.soft.bound for p in found), primary=sum(p.primary.bound for p in found), moved=sum(p.moved.bound for p in found))
+    best.reasons |= {reason.split(": ")[0]: reason.split(": ", 1)[1] for p in found for reason in p.reasons}
+    budget.progress(best.sentence())
+    if not best.optimal and not budget.over:
+        improve(best, bounds.usable_nodes(problem) & ~problem.untouchable, budget)
+    return best.placement()
 
 
 class _Search:
@@ -51,22 +87,25 @@ class _Search:
         if len(left):
             outcome = "infeasible" if widening.proven_infeasible else "unknown"
             return Placement(outcome=outcome, host=working.host, left_out=tuple(int(v) for v in left))  # type: ignore[arg-type]
-        working = self._towards_goal(working)
         self.best = Incumbent(problem, self.goals, working.host, budget.progress)
         self._prove_simply()
         budget.progress(self.best.sentence())
+        if not self.best.optimal:
+            self._towards_goal(working)
+            self._prove_simply()
         if not self.best.optimal and not budget.over:
             self._search_on()
         return self.best.placement()
 
-    def _towards_goal(self, working: Working) -> Working:
+    def _towards_goal(self, working: Working) -> None:
         """The kernels of the objective."""
         goals = self.goals
-        if goals.objective != "consolidate":
-            return working
-        kept = bounds.kept_weight(self.problem, self.leaving)
-        least_moved = bounds.moved_bound(self.problem, self.leaving, affordable(goals.node_cost, self.least_primary))
-        return consolidate(working, kept, goals.node_cost, self.least_primary, least_moved, self.rng, self.budget.share(0.5))
+        if goals.objective == "consolidate":
+            kept = bounds.kept_weight(self.problem, self.leaving)
+            least_moved = bounds.moved_bound(self.problem, self.leaving, affordable(goals.node_cost, self.least_primary))
+            self.best.offer(
+                consolidate(working, kept, goals.node_cost, self.least_primary, least_moved, self.rng, self.budget.share(0.5)).host
+            )
 
     def _prove_simply(self) -> None:
         best, goals = self.best, self.goals

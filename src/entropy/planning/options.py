@@ -19,7 +19,8 @@ class PlanOptions:
     """How to plan.
 
     ``objective`` beats the policy's.  ``time_limit`` seconds of ``clock`` from now to the plan; ``work_limit`` deterministic units
-    instead (same input, seed and workers: same answer).  ``best_effort``: what cannot be mended is left as it is and listed, everything
+    instead (same input, seed and workers: same answer).  ``workers`` threads, or the Dask cluster at the address ``dask``, solve
+    sub-problems.  ``best_effort``: what cannot be mended is left as it is and listed, everything
     else is satisfied.  ``lenient``: rules may name what no longer exists.  ``held``: VMs that stay unless a rule drives them out.
     """
 
@@ -28,6 +29,7 @@ class PlanOptions:
     work_limit: float | None = None
     workers: int = 2
     seed: int = 0
+    dask: str | None = None
     best_effort: bool = False
     lenient: bool = False
     held: frozenset[str] = frozenset()

@@ -17,6 +17,7 @@ from entropy.model.plan import Action, Plan
 from entropy.model.policy import Objective, Policy
 from entropy.placement import bounds
 from entropy.placement.budget import Budget
+from entropy.placement.executor import executor
 from entropy.placement.goals import Goals, affordable, value_of
 from entropy.placement.placement import Placement
 from entropy.placement.portfolio import place, primary_bound
@@ -55,7 +56,11 @@ def plan(cluster: Cluster, policy: Policy, options: PlanOptions | None = None, t
     began = options.clock()
     objective = options.objective or policy.objective or "consolidate"
     round_ = _Round(cluster, policy, options, objective, began)
-    found = round_.reach(target) if target is not None else round_.improve()
+    if target is not None:
+        return round_.result(round_.reach(target), target)
+    with executor(options.workers, options.dask) as (solvers, workers):
+        round_.budget.executor, round_.budget.workers = solvers, workers
+        found = round_.improve()
     return round_.result(found, target)
 
 
