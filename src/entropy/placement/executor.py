@@ -18,7 +18,7 @@ __all__ = ["INLINE", "Inline", "executor", "outcome"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_CONNECT = 10.0
+_CONNECT = 5.0
 """Seconds that a scheduler has to answer."""
 _GRACE = 3.0
 """Seconds beyond its share that a sub-problem may take, the network included."""

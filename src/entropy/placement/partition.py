@@ -1,8 +1,8 @@
 """Parts of a problem that can be solved apart: because nothing joins them, or because little is lost by cutting there.
 
-``components``: nodes that no VM can go between and no rule joins, so that the parts' optima (and bounds) add up.  ``cuts``: nodes in parts of
-a wanted size, cut where least moved memory crosses: pairs of nodes that a moved VM joins are united, the heaviest first, as long as they
-stay small (Kruskal's order), and the pieces are dealt out so that each part has full and empty nodes.
+``components``: nodes that no VM can go between and no rule joins, so that the parts' optima (and bounds) add up.  ``cuts``: nodes in
+parts of a wanted size, cut where least moved memory crosses: pairs of nodes that a moved VM joins are united, the heaviest first, as
+long as they stay small (Kruskal's order), and the pieces are dealt out so that each part has full and empty nodes.
 """
 
 from __future__ import annotations
