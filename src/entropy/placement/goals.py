@@ -28,20 +28,23 @@ class Goals:
     """The objective and its parameters.
 
     ``node_cost`` int64[N]: what using each node costs (1 each, or milliwatts).  ``resource_weight`` int64[R]: what a millionth of
-    spread in each resource costs.  ``trade_off``: moved memory (in the problem's units) that one unit of the primary goal is worth;
-    ``None``: strict priorities.
+    spread in each resource costs.  ``exchange``: what a unit of the primary goal and a unit of moved memory count, where the two are
+    traded off; ``None``: strict priorities.
     """
 
     objective: Objective
     node_cost: Integers
     resource_weight: Integers
-    trade_off: float | None = None
+    exchange: tuple[int, int] | None = None
 
-    def key(self, value: Value) -> tuple[float, ...]:
+    def key(self, value: Value) -> tuple[int, ...]:
         """What placements are compared by, the least first."""
-        if self.trade_off is None:
-            return value
-        return (value.soft, value.primary * self.trade_off + value.moved)
+        return value if self.exchange is None else (value.soft, self.traded(value))
+
+    def traded(self, value: Value) -> int:
+        """The primary goal and moved memory in one figure."""
+        per_unit, per_move = self.exchange or (1, 0)
+        return value.primary * per_unit + value.moved * per_move
 
 
 def observed_hosts(problem: Problem) -> Indices:

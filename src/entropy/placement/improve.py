@@ -155,23 +155,18 @@ def _extremes(view: View, inside: Indices) -> list[int]:
 
 
 def solve_part(part: Part, goal: str, limits: Limits) -> Exact:
-    """The part's best placement for ``goal``, no worse in the goals before it; its ``host`` is in the part's nodes."""
+    """The part's best placement for ``goal`` (a key of ``KINDS``), no worse in the goals before it; its ``host`` is in the part's nodes."""
     from entropy.placement.exact import ExactModel
+    from entropy.placement.lexicographic import solve_step
 
     problem, goals, now = part.problem, part.goals, value_of(part.problem, part.goals, part.host)
-    vms = np.arange(problem.n_vms, dtype=np.int32)
-    model = ExactModel(problem, part.host, vms, np.arange(problem.n_nodes, dtype=np.int32), goals.node_cost)
+    vms, nodes = np.arange(problem.n_vms, dtype=np.int32), np.arange(problem.n_nodes, dtype=np.int32)
+    model = ExactModel(problem, part.host, vms, nodes, goals.node_cost)
     model.hint(part.host)
     if goal == "soft":
-        return model.solve_soft(limits)
-    if problem.has_soft:
-        model.cap_soft(now.soft)
-    if goal == "balance":
-        return model.solve_spread(goals, limits)
-    if goal == "consolidate":
-        model.cap_nodes(now.primary - 1)
-    elif goals.objective == "consolidate":
-        model.cap_nodes(now.primary)
-    elif goals.objective == "balance":
-        model.cap_spread(goals, now.primary)
-    return model.solve_moves(limits)
+        return solve_step(model, goals, "soft", now, limits)
+    if goals.exchange is not None:
+        return solve_step(model, goals, "traded", now, limits)
+    if goal == "consolidate":  # any node less will do: the cheapest way there
+        return solve_step(model, goals, "moved", now, limits, gain=1)
+    return solve_step(model, goals, "primary" if goal == "balance" else "moved", now, limits)

@@ -23,6 +23,7 @@ class Incumbent:
         self.problem, self.goals, self.progress = problem, goals, progress
         self.host, self.value = host.copy(), value_of(problem, goals, host)
         self.bound = Value(0, 0, 0)
+        self.traded_bound = 0
         self.reasons: dict[str, str] = {}
 
     def offer(self, host: Indices) -> bool:
@@ -41,6 +42,10 @@ class Incumbent:
             self.reasons |= {name: why for name, old, new in zip(Value._fields, self.bound, raised, strict=True) if new > old}
         self.bound = raised
 
+    def prove_traded(self, bound: int) -> None:
+        """Raise the bound on what is traded off."""
+        self.traded_bound = max(self.traded_bound, bound)
+
     @property
     def gaps(self) -> Value:
         """What may still be gained in each goal, at most."""
@@ -49,7 +54,9 @@ class Incumbent:
     @property
     def optimal(self) -> bool:
         """Is nothing left to gain?"""
-        return self.gaps == (0, 0, 0)
+        gaps = self.gaps
+        traded = self.goals.exchange is not None and self.traded_bound >= self.goals.traded(self.value)
+        return gaps.soft == 0 and (traded or (gaps.primary == 0 and gaps.moved == 0))
 
     def sentence(self) -> str:
         """For whoever waits."""

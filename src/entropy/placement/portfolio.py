@@ -19,9 +19,10 @@ from entropy.placement.partition import independent_parts
 from entropy.placement.placement import Placement
 from entropy.placement.repair import repair
 from entropy.placement.restriction import Part
+from entropy.placement.whole import pairs_of, solve_whole
 from entropy.placement.widening import EXACT_PAIRS, Widening
 from entropy.placement.working import Working
-from entropy.problem.problem import Indices, Integers, Problem, positions
+from entropy.problem.problem import Problem
 
 __all__ = ["place", "place_part", "primary_bound"]
 
@@ -102,67 +103,26 @@ class _Search:
         goals = self.goals
         if goals.objective == "consolidate":
             kept = bounds.kept_weight(self.problem, self.leaving)
-            least_moved = bounds.moved_bound(self.problem, self.leaving, affordable(goals.node_cost, self.least_primary))
-            self.best.offer(
-                consolidate(working, kept, goals.node_cost, self.least_primary, least_moved, self.rng, self.budget.share(0.5)).host
-            )
+            least = self.least_primary
+            if goals.exchange is not None:  # nodes that are worth less than the memory that leaving them moves
+                per_node, per_move = goals.exchange
+                least = max(least, int(goals.node_cost[kept * per_move > goals.node_cost * per_node].sum()))
+            least_moved = bounds.moved_bound(self.problem, self.leaving, affordable(goals.node_cost, least))
+            self.best.offer(consolidate(working, kept, goals.node_cost, least, least_moved, self.rng, self.budget.share(0.5)).host)
 
     def _prove_simply(self) -> None:
         best, goals = self.best, self.goals
         best.prove(primary=self.least_primary, why="volume")
         # strict priorities: only placements with no more nodes than this one compete with it
-        strict = goals.objective == "consolidate" and goals.trade_off is None
+        strict = goals.objective == "consolidate" and goals.exchange is None
         most = affordable(goals.node_cost, best.value.primary) if strict else None
         best.prove(moved=bounds.moved_bound(self.problem, self.leaving, most), why="what must leave its node")
 
     def _search_on(self) -> None:
         """Exact search over everything where that is small, else neighbourhoods."""
         problem, best, budget = self.problem, self.best, self.budget
-        open_nodes = bounds.usable_nodes(problem) & ~problem.untouchable
-        if _pairs(problem) <= EXACT_PAIRS:
-            self._whole()
+        if pairs_of(problem) <= EXACT_PAIRS:
+            solve_whole(best, budget, self._prove_simply)
         if not best.optimal and not budget.over:
-            improve(best, open_nodes, budget)
+            improve(best, bounds.usable_nodes(problem) & ~problem.untouchable, budget)
         self._prove_simply()
-
-    def _whole(self) -> None:
-        """The whole problem exactly, one goal after another."""
-        from entropy.placement.exact import ExactModel, Limits
-
-        problem, goals, best, budget = self.problem, self.goals, self.best, self.budget
-        vms = positions(problem.runs_at_end())
-        nodes = positions(bounds.usable_nodes(problem))
-
-        def model() -> ExactModel:
-            exact = ExactModel(problem, best.host, vms, nodes, goals.node_cost)
-            exact.hint(best.host)
-            return exact
-
-        def limits(share: float) -> Limits:
-            work = None if budget.work is None else budget.work * share
-            return Limits(seconds=budget.remaining() * share, work=work, workers=budget.workers, seed=budget.seed)
-
-        if goals.objective == "consolidate" and best.gaps.primary:
-            found = model().solve_nodes(limits(0.5), bound=best.bound.primary)
-            budget.spend(found.work)
-            if found.host is not None:
-                best.offer(found.host)
-                best.prove(primary=found.bound, why="exact search")
-                self._prove_simply()
-        if best.optimal or budget.over:
-            return
-        exact = model()
-        if goals.objective == "consolidate":
-            exact.cap_nodes(best.value.primary)
-        found = exact.solve_moves(limits(0.6), bound=best.bound.moved)
-        budget.spend(found.work)
-        if found.host is not None:
-            best.offer(found.host)
-            best.prove(moved=found.bound, why="exact search")
-
-
-def _pairs(problem: Problem) -> int:
-    """VM-node pairs that the exact model would see."""
-    sizes: Integers = problem.domains.sum(axis=1)
-    free: Indices = positions(problem.runs_at_end() & ~problem.held)
-    return int(sizes[problem.domain_of[free]].sum())
