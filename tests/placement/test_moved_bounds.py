@@ -47,7 +47,7 @@ def _strong(cluster: Cluster, policy: Policy | None = None, most_nodes: int | No
     return _gib(problem, bounds.moved_bound(problem, leaving, most_nodes)), _gib(problem, found.value)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_exchange_bound_never_exceeds_the_optimum(data: st.DataObject) -> None:
     cluster = data.draw(clusters())
@@ -63,7 +63,7 @@ def test_exchange_bound_never_exceeds_the_optimum(data: st.DataObject) -> None:
         assert simple <= found.value <= optimum * _scale(problem)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_any_prices_on_any_grid_prove_no_more_than_the_optimum(data: st.DataObject) -> None:
     cluster = data.draw(clusters())
@@ -74,7 +74,7 @@ def test_any_prices_on_any_grid_prove_no_more_than_the_optimum(data: st.DataObje
     exchange = exchange_of(problem, classes=data.draw(st.integers(1, 6)), cells=data.draw(st.sampled_from([4, 20, 4000])))
     cost = np.ones(problem.n_nodes, dtype=np.int64)
     most_nodes = data.draw(st.sampled_from([None, best.consolidate[0]]))
-    nodes = Nodes(exchange, cost, most_nodes, enumerated=data.draw(st.sampled_from([0, 20])))
+    nodes = Nodes(exchange, cost, most_nodes, search=data.draw(st.sampled_from([0, 3, 1000])))
     typical = nodes.scale * int(problem.weight.max(initial=1))
     price = st.integers(0, 2 * typical).map(lambda x: min(x, nodes.most_price))
     value = np.array(data.draw(st.lists(price, min_size=len(exchange.size), max_size=len(exchange.size))), dtype=np.int64)
@@ -129,4 +129,4 @@ def test_amounts_of_any_size(size: int) -> None:
     nodes = (_node("a", gib=16 * size, maintenance=True), *(_node(f"n{k}", gib=12 * size) for k in range(4)))
     vms = (_vm("x", "a", 8 * size), *(_vm(f"v{k}{j}", f"n{k}", 4 * size) for k in range(4) for j in range(2)))
     simple, strong = _strong(Cluster(nodes=nodes, vms=vms))
-    assert (simple, strong) == (8 * size, 12 * size)
+    assert (simple, strong) == pytest.approx((8 * size, 12 * size))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from entropy.placement.goals import observed_hosts
-from entropy.problem.problem import Indices, Integers, Problem, positions
+from entropy.placement.jit import kernel
+from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 
-__all__ = ["must_leave"]
+__all__ = ["cheapest_covers", "must_leave"]
 
-_SEARCH = 4_000
+_SEARCH = 20_000
 """Branches per node after which the covering bound falls back to its relaxation."""
 
 
@@ -21,68 +22,141 @@ def must_leave(problem: Problem) -> tuple[Integers, dict[int, Indices]]:
     host = observed_hosts(problem)
     here = positions(host >= 0)
     out = np.zeros(problem.n_nodes, dtype=np.int64)
-    cheapest: dict[int, Indices] = {}
-    load = np.zeros_like(problem.capacity)
-    np.add.at(load, host[here], problem.demand[here])
-    banned = ~problem.domains[problem.domain_of[here], host[here]] & ~problem.held[here]
-    suspects = set(positions((load > problem.capacity).any(axis=1)).tolist()) | set(host[here[banned]].tolist())
-    driven = set(here[banned].tolist())
-    by_node = here[np.argsort(host[here], kind="stable")]
-    starts = np.searchsorted(host[by_node], np.arange(problem.n_nodes + 1))
-    for n in sorted(suspects):
-        vms = by_node[starts[n] : starts[n + 1]]
-        gone = np.array([v for v in vms if int(v) in driven], dtype=np.int32)
-        rest = np.array([v for v in vms if int(v) not in driven and not problem.held[v]], dtype=np.int32)
-        excess = load[n] - problem.capacity[n] - problem.demand[gone].sum(axis=0)
-        bound, chosen = _cheapest_cover(problem.demand[rest], problem.weight[rest], excess)
-        out[n] = int(problem.weight[gone].sum()) + bound
-        cheapest[n] = np.concatenate((gone, rest[chosen])).astype(np.int32)
-    return out, cheapest
+    excess = -problem.capacity
+    for r in range(excess.shape[1]):
+        np.add.at(excess[:, r], host[here], problem.demand[here, r])
+    driven = np.zeros(problem.n_vms, dtype=np.bool_)
+    driven[here] = ~problem.domains[problem.domain_of[here], host[here]] & ~problem.held[here]
+    suspect = np.asarray((excess > 0).any(axis=1))
+    suspect[host[driven]] = True
+    if not suspect.any():
+        return out, {}
+    nodes = positions(suspect)
+    vms = here[suspect[host[here]]]
+    vms = vms[np.argsort(host[vms], kind="stable")]
+    gone = driven[vms]
+    np.subtract.at(excess, host[vms[gone]], problem.demand[vms[gone]])
+    free = vms[~gone & ~problem.held[vms]]
+    start = np.searchsorted(host[free], np.append(nodes, problem.n_nodes)).astype(np.int64)
+    leaves = gone.copy()
+    least, chosen = np.zeros(len(nodes), dtype=np.int64), np.zeros(len(free), dtype=np.bool_)
+    run = cheapest_covers.on(len(free) * 100)
+    run(start, problem.demand[free], problem.weight[free], excess[nodes], _SEARCH, least, chosen)
+    out[nodes] = least
+    np.add.at(out, host[vms[gone]], problem.weight[vms[gone]])
+    leaves[~gone & ~problem.held[vms]] = chosen
+    leavers = vms[leaves]
+    cut = np.searchsorted(host[leavers], np.append(nodes, problem.n_nodes))
+    return out, {int(n): leavers[cut[k] : cut[k + 1]] for k, n in enumerate(nodes)}
 
 
-def _cheapest_cover(demand: Integers, weight: Integers, excess: Integers) -> tuple[int, list[int]]:
-    """(bound on the weight, positions) of the lightest set whose demand covers ``excess`` in every resource.
+@kernel
+def cheapest_covers(
+    start: Integers, demand: Integers, weight: Integers, excess: Integers, search: int, least: Integers, chosen: Bools
+) -> None:
+    """For each node k, whose VMs are ``start[k]:start[k + 1]``: the lightest set whose demand covers ``excess[k]`` in every resource.
 
-    Depth-first branch and bound over VMs by weight per unit of excess; the relaxation of the worst resource prunes.  The bound is the
-    weight itself unless the search was cut short.
+    ``least[k]`` is a bound on its weight, and the weight itself unless the search was cut short; ``chosen`` the set.  Depth first, VMs by
+    weight per unit of excess; the fractional relaxation of all resources summed, each in shares of its excess, prunes.
     """
-    need = np.maximum(excess, 0)
-    if not need.any():
-        return 0, []
-    if (demand.sum(axis=0) < need).any():  # even without all of these: what is held does not fit
-        return int(weight.sum()), list(range(len(weight)))
-    tight = [r for r in range(len(need)) if need[r] > 0]
-    gain = sum(np.minimum(demand[:, r], need[r]) / need[r] for r in tight)
-    order = np.lexsort((np.arange(len(weight)), weight / np.maximum(gain, 1e-12)))
-    rows = [[int(demand[i, r]) for r in tight] for i in order]
-    costs = [int(weight[i]) for i in order]
-    floor = max(_fractional(rows, costs, k, int(need[r])) for k, r in enumerate(tight))
-    best_cost, best_set = sum(costs) + 1, list(range(len(costs)))
-    remaining = [[sum(row[k] for row in rows[i:]) for k in range(len(tight))] for i in range(len(rows) + 1)]
-    stack: list[tuple[int, int, tuple[int, ...], tuple[int, ...]]] = [(0, 0, tuple(int(need[r]) for r in tight), ())]
-    branches = 0
-    while stack and branches < _SEARCH:
-        branches += 1
-        i, cost, missing, chosen = stack.pop()
-        if cost >= best_cost:
+    n_resources = demand.shape[1]
+    longest = 0
+    for k in range(len(start) - 1):
+        longest = max(longest, start[k + 1] - start[k])
+    need = np.zeros(n_resources, dtype=np.int64)
+    missing = np.zeros(n_resources, dtype=np.int64)
+    state = np.zeros(longest + 1, dtype=np.int8)  # of each depth: 0 not tried, 1 VM taken, 2 VM left
+    best_set = np.zeros(longest, dtype=np.bool_)
+    for k in range(len(start) - 1):
+        first, count = start[k], start[k + 1] - start[k]
+        tight = 0
+        for r in range(n_resources):
+            need[r] = max(excess[k, r], 0)
+            tight += need[r] > 0
+        if tight == 0:
             continue
-        if all(m <= 0 for m in missing):
-            best_cost, best_set = cost, list(chosen)
+        enough, total = True, 0
+        for r in range(n_resources):
+            have = 0
+            for i in range(count):
+                have += demand[first + i, r]
+            enough = enough and have >= need[r]
+        for i in range(count):
+            total += weight[first + i]
+        if not enough:  # even without all of these, what is held does not fit
+            least[k] = total
+            chosen[first : first + count] = True
             continue
-        if i == len(rows) or any(m > left for m, left in zip(missing, remaining[i], strict=True)):
-            continue
-        stack.append((i + 1, cost, missing, chosen))
-        stack.append((i + 1, cost + costs[i], tuple(m - d for m, d in zip(missing, rows[i], strict=True)), (*chosen, i)))
-    proven = floor if stack else best_cost
-    return min(proven, best_cost), sorted(int(order[i]) for i in best_set)
-
-
-def _fractional(rows: list[list[int]], costs: list[int], k: int, need: int) -> int:
-    paid = 0.0
-    for i in sorted((i for i in range(len(rows)) if rows[i][k] > 0), key=lambda i: costs[i] / rows[i][k]):
-        take = min(need, rows[i][k])
-        paid += costs[i] * take / rows[i][k]
-        need -= take
-        if need <= 0:
-            break
-    return int(np.ceil(paid - 1e-6))
+        gain = np.zeros(count)
+        for i in range(count):
+            for r in range(n_resources):
+                if need[r] > 0:
+                    gain[i] += min(demand[first + i, r], need[r]) / need[r]
+        order = np.argsort(weight[first : first + count] / np.maximum(gain, 1e-12), kind="mergesort")
+        best, root = total + 1, 0.0
+        missing[:] = need
+        cost, depth, branches = 0, 0, 0
+        state[0] = 0
+        while depth >= 0 and branches < search:
+            if state[depth] == 0:
+                branches += 1
+                covered = True
+                for r in range(n_resources):
+                    covered = covered and missing[r] <= 0
+                if covered:
+                    if cost < best:
+                        best = cost
+                        best_set[:] = False
+                        for d in range(depth):
+                            best_set[order[d]] = state[d] == 1
+                    depth -= 1
+                    continue
+                share, bound = 0.0, 0.0
+                for r in range(n_resources):
+                    if missing[r] > 0:
+                        share += missing[r] / need[r]
+                for d in range(depth, count):
+                    if share <= 0.0:
+                        break
+                    i = order[d]
+                    part = min(gain[i], share)
+                    if gain[i] > 0.0:
+                        bound += weight[first + i] * (part / gain[i])
+                        share -= part
+                if branches == 1:
+                    root = bound
+                # integers, so what is above best - 1 is no better; the factor outweighs rounding
+                if share > 1e-9 or cost + bound * (1.0 - 1e-9) > best - 1:
+                    depth -= 1
+                    continue
+                i = order[depth]
+                repeated = False
+                if depth > 0 and state[depth - 1] == 2:  # no use in taking what is no better than the one left just before
+                    j = order[depth - 1]
+                    repeated = weight[first + i] >= weight[first + j]
+                    for r in range(n_resources):
+                        repeated = repeated and demand[first + i, r] <= demand[first + j, r]
+                if repeated:
+                    state[depth] = 2
+                else:
+                    state[depth] = 1
+                    cost += weight[first + i]
+                    for r in range(n_resources):
+                        missing[r] -= demand[first + i, r]
+                depth += 1
+                state[depth] = 0
+            elif state[depth] == 1:
+                i = order[depth]
+                cost -= weight[first + i]
+                for r in range(n_resources):
+                    missing[r] += demand[first + i, r]
+                state[depth] = 2
+                depth += 1
+                state[depth] = 0
+            else:
+                depth -= 1
+        if best > total:  # cut short before the first set was complete
+            best = total
+            best_set[:count] = True
+        least[k] = best if depth < 0 else min(best, int(np.ceil(root * (1.0 - 1e-9))))
+        chosen[first : first + count] = best_set[:count]

@@ -81,11 +81,11 @@ def strong_moved_bound(
     nodes = Nodes(exchange, node_cost, most_cost)
     dual = _Dual(nodes, float(max(np.median(problem.weight[exchange.class_of >= 0]), 1.0)))
     best = nodes.ask(dual.prices(_first(kept_weight(problem, leaving), node_cost, most_cost, len(exchange.size) + 1) / dual.unit))
-    spent, solved = nodes.work * _WORK, False
+    solved = False
     dual.add(best)
     centre, radius, step, failures = dual.centre(best), _RADIUS, _STEP, 0
     for _ in range(_ROUNDS):
-        if (enough is not None and best.value >= enough) or remaining() <= 0 or (work is not None and spent >= work):
+        if (enough is not None and best.value >= enough) or remaining() <= 0 or (work is not None and nodes.steps * _WORK >= work):
             break
         found = dual.solve(centre, radius, remaining() if work is None else float("inf"))
         if found is None:
@@ -95,7 +95,6 @@ def strong_moved_bound(
             solved = True
             break
         answer = nodes.ask(dual.prices(centre + step * (target - centre)))
-        spent += nodes.work * _WORK
         dual.add(answer)
         if answer.exact > best.exact:
             best, centre, step, failures = answer, dual.centre(answer), min(step * 1.5, 1.0), 0
@@ -104,7 +103,7 @@ def strong_moved_bound(
             step = max(step * 0.7, _LEAST_STEP)
             if failures % 3 == 0:
                 radius = max(radius / 2, _LEAST_RADIUS)
-    value = max(simple, best.value)
+    value, spent = max(simple, best.value), nodes.steps * _WORK
     if value == simple:
         return nothing._replace(solved=solved, prices=best.prices, work=spent)
     return StrongBound(value, "what must leave each node, and what its arrival displaces elsewhere", best.prices, solved, spent)

@@ -101,7 +101,7 @@ def exchange_of(problem: Problem, *, classes: int = _CLASSES, cells: int = _CELL
         members=np.bincount(kind, minlength=count).astype(np.int64),
         arriving=np.bincount(class_of[arriving], minlength=count).astype(np.int64),
         allowed=np.ascontiguousarray(profiles.T[:, class_row]),
-        weightless=~size.any(axis=1),
+        weightless=np.asarray(~size.any(axis=1)),
         sure=int(problem.weight[driven].sum()),
         class_of=class_of,
     )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from entropy.placement.jit import kernel
+from entropy.placement.metric import Floats
 from entropy.problem.problem import Bools, Indices, Integers
 
 __all__ = ["Residents", "Table", "arrival_table", "best_exchanges"]
@@ -89,19 +90,23 @@ def best_exchanges(
     price: Integers,
     worth: Integers,
     choice: Indices,
+    density: Floats,
     rent: Integers,
     scale: int,
-    enumerated: int,
+    search: int,
     value: Integers,
     kept: Bools,
     used: Bools,
     arrivals: Indices,
-) -> None:
-    """Per node, the exchange that is worth most: who stays, and which classes arrive.
+) -> int:
+    """Per node, the exchange that is worth most: who stays, and which classes arrive.  Returns the steps it took.
 
     A VM that stays is worth ``scale`` x its weight + the price of its class, an arrival its price; a node in use costs ``rent[n]``.
+    ``density`` float64[P, K, R]: room is worth at most any ``density[p, k]`` x room.
     ``value[n]``: that worth, no less than the true maximum; ``kept`` bool[M], ``used`` bool[N] and ``arrivals`` int32[N, C]: how.
-    Up to ``enumerated`` residents their subsets are enumerated, in exact amounts; more go through the grid, rounded down.
+
+    Sets of VMs that leave are searched depth first, in exact amounts, pruned by what room can be worth at most; after ``search`` sets
+    of one node its VMs go through the grid instead, rounded down.
     """
     start, demand, weight, class_of, room, profile, forced = residents
     levels, unit = table
@@ -110,51 +115,130 @@ def best_exchanges(
     stride = np.ones(n_resources, dtype=np.int64)
     for r in range(n_resources - 2, -1, -1):
         stride[r] = stride[r + 1] * levels[r + 1]
-    left = np.zeros(n_resources, dtype=np.int64)
-    at = np.zeros(n_resources, dtype=np.int64)
-    filled = np.zeros(cells, dtype=np.int64)
-    most = 0
+    longest = 0
     for n in range(len(room)):
-        if start[n + 1] - start[n] > enumerated:
-            most = max(most, start[n + 1] - start[n])
-    taken = np.zeros((most, cells if most else 0), dtype=np.bool_)
+        longest = max(longest, start[n + 1] - start[n])
+    left = np.zeros(n_resources, dtype=np.int64)
+    rate = np.zeros(n_resources)
+    gain = np.zeros(longest, dtype=np.int64)
+    key = np.zeros(longest)
+    hope = np.zeros(longest + 1)
+    rest = np.zeros((longest + 1, n_resources), dtype=np.int64)
+    path = np.zeros(longest + 1, dtype=np.int64)
+    best_path = np.zeros(longest + 1, dtype=np.int64)
+    filled = np.zeros(0, dtype=np.int64)
+    at = np.zeros(n_resources, dtype=np.int64)
+    taken = np.zeros((0, 0), dtype=np.bool_)
+    steps = 0
     for n in range(len(room)):
         first, count = start[n], start[n + 1] - start[n]
+        worths = worth[profile[n]]
         whole = 0
         for r in range(n_resources):
             left[r] = room[n, r]
             whole += min(max(room[n, r], 0) // unit[r], levels[r] - 1) * stride[r]
-        best, best_set, best_cell = -1, 0, 0
-        worths = worth[profile[n]]
-        if count <= enumerated:
-            gain, chosen = 0, 0
-            for step in range(1 << count):
-                if step:  # Gray code: subsets in an order in which neighbours differ by one VM
-                    i, bit = 0, step
-                    while bit & 1 == 0:
-                        bit >>= 1
-                        i += 1
-                    v = first + i
-                    sign = -1 if (chosen >> i) & 1 else 1
-                    chosen ^= 1 << i
-                    gain += sign * (scale * weight[v] + price[class_of[v]])
-                    for r in range(n_resources):
-                        left[r] -= sign * demand[v, r]
+        total = 0
+        for i in range(count):
+            v = first + i
+            gain[i] = scale * weight[v] + price[class_of[v]]
+            total += gain[i]
+            for r in range(n_resources):
+                left[r] -= demand[v, r]
+        # rates at which room is worth no more than it says: by the resource that limits arrivals most, and by what is short here
+        least, tightest = np.inf, 0
+        for k in range(density.shape[1]):
+            bound = 0.0
+            for r in range(n_resources):
+                bound += density[profile[n], k, r] * max(room[n, r], 0)
+            if bound < least:
+                least, tightest = bound, k
+        short, lack = -1, 0.0
+        for r in range(n_resources):
+            rate[r] = density[profile[n], tightest, r]
+            if left[r] < 0 and -left[r] / max(room[n, r], 1) > lack:
+                short, lack = r, -left[r] / max(room[n, r], 1)
+        if short >= 0:
+            for i in range(count):
+                key[i] = gain[i] / demand[first + i, short] if demand[first + i, short] > 0 else np.inf
+            missing = -left[short]
+            for i in np.argsort(key[:count]):
+                missing -= demand[first + i, short]
+                if missing <= 0:
+                    if key[i] < np.inf:
+                        rate[short] = max(rate[short], key[i])
+                    break
+        for i in range(count):
+            key[i] = gain[i]
+            for r in range(n_resources):
+                key[i] -= rate[r] * demand[first + i, r]
+        order = np.argsort(key[:count], kind="mergesort")
+        hope[count] = 0.0
+        rest[count, :] = 0
+        for d in range(count - 1, -1, -1):
+            hope[d] = hope[d + 1] + max(-key[order[d]], 0.0)
+            for r in range(n_resources):
+                rest[d, r] = rest[d + 1, r] + demand[first + order[d], r]
+        best, best_depth, best_cell = -1, -1, 0
+        depth, following, looked, fresh = 0, 0, 0, True
+        while looked < search:
+            if fresh:
+                looked += 1
                 cell, fits = 0, True
                 for r in range(n_resources):
-                    if left[r] < 0 and chosen:
+                    if left[r] < 0 and depth < count:
                         fits = False
                         break
                     cell += min(max(left[r], 0) // unit[r], levels[r] - 1) * stride[r]
-                if fits and gain + worths[cell] > best:
-                    best, best_set, best_cell = gain + worths[cell], chosen, cell
+                if fits and total + worths[cell] > best:
+                    best, best_depth, best_cell = total + worths[cell], depth, cell
+                    best_path[:depth] = path[:depth]
+            fresh = following < count
+            if fresh:
+                bound = hope[following + 1] - key[order[following]]
+                for r in range(n_resources):
+                    bound += rate[r] * left[r]
+                    fresh = fresh and left[r] + rest[following, r] >= 0
+                slack = 1e-9 * (abs(bound) + gain[order[following]] + hope[0] + 1.0)
+                fresh = fresh and (best < 0 or bound + slack > best - total)
+            if not fresh and following == 0 and depth == 0 and best < 0 and count > 0:
+                # what is held does not fit: all leave, as far as that helps
+                for d in range(count):
+                    path[d] = d
+                    total -= gain[order[d]]
+                    for r in range(n_resources):
+                        left[r] += demand[first + order[d], r]
+                depth, following, fresh = count, count, True
+                continue
+            if fresh:
+                i = order[following]
+                total -= gain[i]
+                for r in range(n_resources):
+                    left[r] += demand[first + i, r]
+                path[depth] = following
+                depth += 1
+                following += 1
+            elif depth == 0:
+                break
+            else:
+                depth -= 1
+                i = order[path[depth]]
+                total += gain[i]
+                for r in range(n_resources):
+                    left[r] -= demand[first + i, r]
+                following = path[depth] + 1
+        steps += looked
+        if looked < search:
             for i in range(count):
-                kept[first + i] = (best_set >> i) & 1 == 1
+                kept[first + i] = True
+            for d in range(best_depth):
+                kept[first + order[best_path[d]]] = False
         else:
+            if len(filled) == 0:
+                filled, taken = np.zeros(cells, dtype=np.int64), np.zeros((longest, cells), dtype=np.bool_)
+            steps += cells * count
             filled[:] = worths
             for i in range(count):
                 v, back = first + i, 0
-                gain = scale * weight[v] + price[class_of[v]]
                 for r in range(n_resources):
                     back += (demand[v, r] // unit[r]) * stride[r]
                 at[:] = levels - 1
@@ -164,9 +248,9 @@ def best_exchanges(
                         if at[r] < demand[v, r] // unit[r]:
                             fits = False
                             break
-                    taken[i, cell] = fits and filled[cell - back] + gain > filled[cell]
+                    taken[i, cell] = fits and filled[cell - back] + gain[i] > filled[cell]
                     if taken[i, cell]:
-                        filled[cell] = filled[cell - back] + gain
+                        filled[cell] = filled[cell - back] + gain[i]
                     for r in range(n_resources - 1, -1, -1):
                         at[r] -= 1
                         if at[r] >= 0:
@@ -194,3 +278,4 @@ def best_exchanges(
                 arrivals[n, how] += 1
                 for r in range(n_resources):
                     cell -= size[how, r] * stride[r]
+    return steps

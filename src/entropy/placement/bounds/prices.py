@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from entropy.placement.bounds.exchange import Exchange
 from entropy.placement.bounds.exchange_kernels import arrival_table, best_exchanges
+from entropy.placement.metric import Floats
 from entropy.problem.problem import Bools, Indices, Integers
 
 __all__ = ["Answer", "Nodes", "Prices"]
@@ -19,8 +19,8 @@ _DEAREST = 16
 """No class costs more than so many times the memory on the fullest node."""
 _GROUPS = 400
 """Above so many nodes, several share a cut."""
-_ENUMERATED = 20
-"""Subsets of at most so many VMs of a node are enumerated."""
+_SEARCH = 1 << 14
+"""Sets of leavers of one node that are looked at before its VMs are summed on the grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +46,8 @@ class Answer:
     kept: Bools
     arrivals: Indices
     used: Bools
-    constant: npt.NDArray[np.float64]
-    slope: npt.NDArray[np.float64]
+    constant: Floats
+    slope: Floats
 
     @property
     def value(self) -> int:
@@ -58,7 +58,7 @@ class Answer:
 class Nodes:
     """The nodes of ``exchange``; where ``most_cost`` is given, those in use cost at most so much, ``node_cost`` int64[N] each."""
 
-    def __init__(self, exchange: Exchange, node_cost: Integers | None, most_cost: int | None, *, enumerated: int = _ENUMERATED) -> None:
+    def __init__(self, exchange: Exchange, node_cost: Integers | None, most_cost: int | None, *, search: int = _SEARCH) -> None:
         self.exchange, self.most_cost = exchange, most_cost
         residents, levels = exchange.residents, exchange.table.levels
         n = len(residents.room)
@@ -76,11 +76,9 @@ class Nodes:
         self.most_price = min(dearest * self.scale, (1 << 60) // many)
         self.most_rent = self.most_price // max(int(self.cost.max(initial=0)), 1)
         self._cells = int(np.prod(levels))
-        count = np.diff(residents.start)
-        self._enumerated = min(int(np.log2(max(self._cells, 1))) + 3, enumerated)
-        subsets = int((1 << np.minimum(count, self._enumerated)).sum()) + int(count[count > self._enumerated].sum()) * self._cells
-        self.work = len(exchange.allowed) * self._cells * max(len(exchange.size), 1) + subsets
-        """Steps of one answer."""
+        self._search = search
+        self.steps = 0
+        """Steps of all answers so far: cells and classes, sets of VMs looked at."""
 
     def ask(self, prices: Prices) -> Answer:
         """Each node's best exchange at ``prices``."""
@@ -88,7 +86,8 @@ class Nodes:
         n, classes, profiles = len(residents.room), len(exchange.size), len(exchange.allowed)
         worth, choice = np.zeros((profiles, self._cells), dtype=np.int64), np.full((profiles, self._cells), -1, dtype=np.int32)
         wanted = exchange.allowed & (prices.value > 0)
-        table = arrival_table.on(self.work)
+        steps = profiles * self._cells * classes
+        table, run = arrival_table.on(steps), best_exchanges.on(steps + 64 * len(exchange.vms))
         for p in range(profiles):
             heavy = wanted[p] & ~exchange.weightless
             if heavy.any():
@@ -97,17 +96,17 @@ class Nodes:
         kept, used = np.zeros(len(exchange.vms), dtype=np.bool_), np.zeros(n, dtype=np.bool_)
         arrivals, value = np.zeros((n, classes), dtype=np.int32), np.zeros(n, dtype=np.int64)
         rent = self.cost * prices.rent - (gifts @ prices.value)[residents.profile]
-        run = best_exchanges.on(self.work)
-        run(
+        self.steps += steps + run(
             residents,
             exchange.table,
             exchange.size,
             prices.value,
             worth,
             choice,
+            self._density(prices, wanted & ~exchange.weightless),
             rent,
             prices.scale,
-            self._enumerated,
+            self._search,
             value,
             kept,
             used,
@@ -120,7 +119,25 @@ class Nodes:
         constant, slope = self._cut(kept, used, arrivals)
         return Answer(prices=prices, exact=exact, kept=kept, arrivals=arrivals, used=used, constant=constant, slope=slope)
 
-    def _cut(self, kept: Bools, used: Bools, arrivals: Indices) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _density(self, prices: Prices, wanted: Bools) -> Floats:
+        """float64[P, R + 1, R]: rates at which no class is worth more than it takes: of one resource, or of what it takes most of."""
+        exchange, n_resources = self.exchange, len(self.exchange.table.unit)
+        rates = np.zeros((len(wanted), n_resources + 1, n_resources))
+        most = np.argmax(exchange.size / exchange.table.levels, axis=1) if n_resources else np.zeros(0, dtype=np.int64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = np.where(prices.value[:, None] > 0, prices.value[:, None] / exchange.size, 0.0)
+        for p, mine in enumerate(wanted):
+            for r in range(n_resources):
+                rates[p, n_resources, r] = each[mine & (most == r), r].max(initial=0.0)
+            for r in range(n_resources):
+                alone = each[mine, r].max(initial=0.0)
+                rates[p, r] = rates[p, n_resources]
+                if np.isfinite(alone):
+                    rates[p, r] = 0.0
+                    rates[p, r, r] = alone
+        return np.asarray(rates * (1 + 1e-12) / exchange.table.unit)
+
+    def _cut(self, kept: Bools, used: Bools, arrivals: Indices) -> tuple[Floats, Floats]:
         residents, classes = self.exchange.residents, arrivals.shape[1]
         constant, slope = np.zeros(self.groups), np.zeros((self.groups, classes + 1))
         where = self.group[self.resident_node[~kept]]
