@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entropy.placement import jit
-from entropy.placement.metric import best_fit, even_fit, widest_fit
+from entropy.placement.jit import Kernel
+from entropy.placement.metric import Metric, best_fit, even_fit, widest_fit
+from entropy.placement.returning import bring_home
+from entropy.placement.squeeze import squeeze
 from entropy.placement.working import Working
 from entropy.problem.compile import compile_problem
-from entropy.problem.problem import positions
+from entropy.problem.problem import Problem, positions
 from small_clusters import clusters, policies
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_compiled_and_plain_kernels_agree(data: st.DataObject) -> None:
-    cluster = data.draw(clusters(viable=True, nodes=4, vms=8))
+    cluster = data.draw(clusters(viable=True, nodes=5, vms=12))
     problem = compile_problem(cluster, data.draw(policies(cluster)))
     everywhere = np.ones(problem.n_nodes, dtype=np.bool_)
     metric = data.draw(st.sampled_from([best_fit, widest_fit, lambda p, n: even_fit(p, n, 0.3)]))(problem, everywhere)
-    answers = []
-    for threshold in (0, 1 << 30):
-        before, jit.COMPILE_FROM = jit.COMPILE_FROM, threshold
-        try:
-            w = Working(problem, np.where(problem.runs_at_end(), problem.host, -1))
-            movers = positions(w.runs & ~problem.held)
-            w.take_out(movers)
-            left = w.fit(w.largest_first(movers), everywhere, metric)
-            used = w.used
-            emptied = w.empty(positions(used), ~problem.held, used, best_fit(problem, everywhere).price)
-            answers.append((left, emptied, w.host.tolist(), w.free.tolist()))
-        finally:
-            jit.COMPILE_FROM = before
+    answers = [_everything(problem, metric, twin) for twin in ("python", "compiled")]
     assert answers[0] == answers[1]
+
+
+def _everything(problem: Problem, metric: Metric, twin: str) -> object:
+    """What all kernels in a row make of a problem."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Kernel, "on", lambda self, _pairs: getattr(self, twin))
+        everywhere = np.ones(problem.n_nodes, dtype=np.bool_)
+        w = Working(problem, np.where(problem.runs_at_end(), problem.host, -1))
+        movers = positions(w.runs & ~problem.held)
+        w.take_out(movers)
+        left = w.fit(w.largest_first(movers), everywhere, metric)
+        used = w.used
+        emptied = w.empty(positions(used), ~problem.held, used, best_fit(problem, everywhere), chains=True)
+        bring_home(w)
+        few = np.arange(problem.n_nodes) % 3 != 1
+        out = positions(w.runs & (w.host >= 0) & ~few[w.host] & ~problem.held)
+        w.take_out(out)
+        packed = squeeze(w, out, few, np.random.default_rng(3), 500, lambda: False)
+        return left, emptied, packed, w.host.tolist(), w.free.tolist()
 
 
 @settings(max_examples=60, deadline=None)

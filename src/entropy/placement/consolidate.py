@@ -10,9 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from entropy.placement.bounds import observed_hosts
 from entropy.placement.metric import Metric, best_fit, even_fit
-from entropy.placement.returning import back_home
+from entropy.placement.returning import back_home, bring_home
 from entropy.placement.squeeze import squeeze, trades
 from entropy.placement.working import Working
 from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
@@ -31,7 +30,7 @@ def consolidate(
     that cost: nothing more is tried once both are met, or ``over()``.
     """
     problem = repaired.problem
-    home = observed_hosts(problem)
+    home = repaired.home
 
     def value(w: Working) -> tuple[int, int]:
         moved = (home >= 0) & (w.host != home)
@@ -47,13 +46,13 @@ def consolidate(
             if tried is None:
                 continue
             _empty_more(tried, node_cost)
-            _go_home(tried)
+            bring_home(tried)
             if (found := value(tried)) < best_value:
                 best, best_value = tried, found
     if best is repaired:
         best = repaired.copy()
         _empty_more(best, node_cost)
-        _go_home(best)
+        bring_home(best)
         if value(best) > best_value:
             best = repaired
     for order in orders:
@@ -79,7 +78,7 @@ def _squeezed(
         w, keep, left = _fill(start, order, node_cost, cost, _RATINGS[0])
         left = left[w.host[left] < 0]
         if squeeze(w, left, keep, rng, trades(start.problem), over):
-            _go_home(w)
+            bring_home(w)
             high = min(cost, value(w)[0])
             if value(w) < value(best):
                 best = w
@@ -117,7 +116,7 @@ def _pack(start: Working, order: Indices, node_cost: Integers, least: int, ratin
         more = _how_many(problem, left, rest)
         opened, rest = rest[:more], rest[more:]
         keep[opened] = True
-        back_home(w, left[np.isin(observed_hosts(problem)[left], opened)])
+        back_home(w, left, _mask(problem, opened))
         left = left[w.host[left] < 0]
         w.fit(left, keep, rating(problem, keep))
     return w
@@ -141,6 +140,12 @@ def _fill(start: Working, order: Indices, node_cost: Integers, cost: int, rating
     return w, keep, left
 
 
+def _mask(problem: Problem, nodes: Indices) -> Bools:
+    mask = np.zeros(problem.n_nodes, dtype=np.bool_)
+    mask[nodes] = True
+    return mask
+
+
 def _how_many(problem: Problem, left: Indices, rest: Indices) -> int:
     """How many more nodes the volume of what is left over needs, half of it at a time, at least one."""
     needed = problem.demand[left].sum(axis=0) / np.maximum(problem.capacity[rest].mean(axis=0), 1.0)
@@ -156,22 +161,5 @@ def _empty_more(w: Working, node_cost: Integers) -> None:
         nodes = positions(used)
         load = ((problem.capacity[nodes] - w.free[nodes]) / np.maximum(problem.capacity[nodes], 1)).sum(axis=1)
         order = nodes[np.lexsort((nodes, load, -node_cost[nodes]))].astype(np.int32)
-        if not w.empty(order, movable, used, best_fit(problem, used).price):
+        if not w.empty(order, movable, used, best_fit(problem, used), chains=True, patience=64 + len(nodes) // 50):
             return
-
-
-def _go_home(w: Working) -> None:
-    """Moved VMs return where they run now, heaviest first, where that node is in use anyway and has room."""
-    problem = w.problem
-    home = observed_hosts(problem)
-    used: Bools = w.used
-    moved = positions(w.runs & (home >= 0) & (w.host != home) & (w.host >= 0))
-    moved = moved[used[home[moved]]]
-    for v in moved[np.argsort(-problem.weight[moved], kind="stable")]:
-        if np.any(problem.demand[v] > w.free[home[v]]):
-            continue
-        was = int(w.host[v])
-        w.take_out(np.array([v]))
-        back_home(w, np.array([v]))
-        if w.host[v] < 0:
-            w.put(int(v), was)

@@ -1,45 +1,121 @@
-"""Kernels: plain functions over arrays that run as they are on small clusters and compiled on large ones.
+"""Kernels: plain functions over arrays, each with a twin compiled by Numba that gives the same answer.
 
-Compilation costs seconds once (Numba keeps the result on disk), so nobody with fifty nodes waits for it: below
-``COMPILE_FROM`` candidate pairs the same function runs uncompiled, and Numba is not even imported.
+Importing Numba and loading what it compiled takes about a second, compiling many: nobody waits for it.  Below ``COMPILE_FROM`` the
+plain function decides, while ``prepare`` brings the compiled twins up in the background; from then on they are used for
+everything.  What was compiled is kept on disk, under a name that carries a digest of the kernel and of every kernel it calls.
 """
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Callable
 from functools import cached_property
-from typing import Generic, ParamSpec, TypeVar
+from types import CodeType, FunctionType
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-__all__ = ["COMPILE_FROM", "Kernel", "kernel"]
+__all__ = ["COMPILE_FROM", "PREPARE_FROM", "Kernel", "kernel", "prepare"]
 
-COMPILE_FROM = 60_000
-"""VMs x nodes from which the compiled kernel is used."""
+COMPILE_FROM = 400_000
+"""Work (VM-node pairs looked at, all calls together) that plain functions do about as fast as Numba is brought up."""
+PREPARE_FROM = 20_000
+"""VM-node pairs of a problem from which Numba is worth having."""
+_SECONDS_A_PAIR = 2e-6
+"""What a plain function needs."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class _Use:
+    """How much the plain functions have done so far in this process, and how far the compiled ones are."""
+
+    spent = 0
+    preparing: threading.Thread | None = None
+    lock = threading.RLock()
+
+
 class Kernel(Generic[P, R]):
-    """A function over arrays and its compiled twin, which releases the GIL."""
+    """A function over arrays and its compiled twin, which releases the GIL.  Kernels may call kernels."""
 
     def __init__(self, function: Callable[P, R]) -> None:
         self.python = function
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
+        self._at_hand = threading.Event()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The plain function: how one kernel calls another where nothing is compiled."""
+        return self.python(*args, **kwargs)
 
     @cached_property
     def compiled(self) -> Callable[P, R]:
-        """Compiled by Numba at the first call with arguments of some types, cached on disk."""
+        """The twin: loaded from disk, else compiled, at its first call with arguments of some types."""
         import numba
 
-        compiled: Callable[P, R] = numba.njit(cache=True, nogil=True)(self.python)
-        return compiled
+        with _Use.lock:
+            plain = self._function()
+            scope = {**plain.__globals__, **{name: other.compiled for name, other in self._callees().items()}}
+            twin = FunctionType(plain.__code__, scope, plain.__name__, plain.__defaults__, plain.__closure__)
+            twin.__module__ = plain.__module__
+            twin.__qualname__ = f"{plain.__qualname__}_{self.digest}"  # part of the name under which Numba keeps it
+            compiled: Callable[P, R] = numba.njit(cache=True, nogil=True)(twin)
+            return compiled
 
     def on(self, pairs: int) -> Callable[P, R]:
-        """The twin that suits a cluster with so many VM-node pairs."""
-        return self.compiled if pairs >= COMPILE_FROM else self.python
+        """The twin to call for work on about so many VM-node pairs.
+
+        Waits for the compiled one only where the plain one has worked, or would work, as long as that wait.
+        """
+        _Use.spent += pairs
+        late = _Use.spent > COMPILE_FROM
+        if late and not self._at_hand.is_set() and _Use.preparing is not None:
+            self._at_hand.wait(pairs * _SECONDS_A_PAIR)
+            late = not _Use.preparing.is_alive()
+        return self.compiled if late or self._at_hand.is_set() else self.python
+
+    def at_hand(self) -> None:
+        """To be called when the compiled twin has been called once with the types it is always called with."""
+        self._at_hand.set()
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes whenever this kernel, a constant it uses, or a kernel it calls changes: Numba itself looks at one file only."""
+        plain = self._function()
+        text = [_code_text(plain.__code__)]
+        for name in plain.__code__.co_names:
+            value = plain.__globals__.get(name)
+            text.append(value.digest if isinstance(value, Kernel) else repr(value) if isinstance(value, int | float) else name)
+        return hashlib.sha256("\n".join(text).encode()).hexdigest()[:12]
+
+    def _function(self) -> FunctionType:
+        return cast("FunctionType", self.python)
+
+    def _callees(self) -> dict[str, Kernel[Any, Any]]:
+        scope = self._function().__globals__
+        return {name: scope[name] for name in self._function().__code__.co_names if isinstance(scope.get(name), Kernel)}
 
 
 def kernel(function: Callable[P, R]) -> Kernel[P, R]:
     """Marks a kernel."""
     return Kernel(function)
+
+
+def prepare(pairs: int) -> None:
+    """Bring up the compiled kernels in the background, if a problem of so many VM-node pairs is worth it.  Returns at once."""
+    with _Use.lock:
+        if pairs < PREPARE_FROM or _Use.preparing is not None:
+            return
+        _Use.preparing = threading.Thread(target=_bring_up, name="kernels")
+        _Use.preparing.start()
+
+
+def _bring_up() -> None:
+    from entropy.placement.warmup import warm_up
+
+    warm_up(go_on=threading.main_thread().is_alive)  # a program that ends does not wait for the rest
+
+
+def _code_text(code: CodeType) -> str:
+    constants = [_code_text(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return "\n".join((code.co_code.hex(), *constants, *code.co_names, *code.co_varnames))

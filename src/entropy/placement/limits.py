@@ -1,4 +1,4 @@
-"""Group limits as compressed rows, the form that kernels read."""
+"""Group limits as compressed rows, with the members of each: the form that balancing reads."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from entropy.problem.problem import GroupLimit, Indices, Problem
+from entropy.placement.rules import scopes
+from entropy.problem.problem import Indices, Problem
 
-__all__ = ["LimitArrays", "limit_arrays", "tally_for"]
+__all__ = ["LimitArrays", "limit_arrays"]
 
 
 class LimitArrays(NamedTuple):
@@ -29,38 +30,17 @@ class LimitArrays(NamedTuple):
 def limit_arrays(problem: Problem) -> LimitArrays:
     """The problem's group limits, for kernels; only members that run at the end count."""
     runs = problem.runs_at_end()
-    scopes: dict[bytes, int] = {}
-    zones: list[Indices] = []
     members = [g.members[runs[g.members]] for g in problem.limits]
-    scope_of = [_scope(g, scopes, zones) for g in problem.limits]
-    of_vm: list[list[int]] = [[] for _ in range(problem.n_vms)]
-    for g, vms in enumerate(members):
-        for v in vms:
-            of_vm[v].append(g)
+    flat = np.concatenate(members) if members else np.zeros(0, dtype=np.int32)
+    which = np.repeat(np.arange(len(members), dtype=np.int32), [len(x) for x in members])
+    order = np.argsort(flat, kind="stable")
+    zones, scope_of = scopes([g.zone_of for g in problem.limits], problem.n_nodes)
     return LimitArrays(
-        vm_start=_starts([len(x) for x in of_vm]),
-        vm_limits=np.array([g for x in of_vm for g in x], dtype=np.int32),
-        limit_start=_starts([len(x) for x in members]),
-        limit_members=np.concatenate(members) if members else np.zeros(0, dtype=np.int32),
-        scope_of=np.array(scope_of, dtype=np.int32),
-        zones=np.stack(zones) if zones else np.zeros((1, problem.n_nodes), dtype=np.int32),
+        vm_start=np.searchsorted(flat[order], np.arange(problem.n_vms + 1)).astype(np.int32),
+        vm_limits=which[order],
+        limit_start=np.concatenate(([0], np.cumsum([len(x) for x in members], dtype=np.int64))).astype(np.int32),
+        limit_members=flat,
+        scope_of=scope_of,
+        zones=zones,
         most=np.array([g.most for g in problem.limits], dtype=np.int32),
     )
-
-
-def tally_for(limits: LimitArrays) -> Indices:
-    """Scratch space of ``kernels.fit``: int32[most groups of one VM, most zones], zero."""
-    groups = int(np.diff(limits.vm_start).max(initial=0))
-    return np.zeros((max(groups, 1), int(limits.zones.max(initial=0)) + 1), dtype=np.int32)
-
-
-def _scope(limit: GroupLimit, scopes: dict[bytes, int], zones: list[Indices]) -> int:
-    key = limit.zone_of.tobytes()
-    if key not in scopes:
-        scopes[key] = len(zones)
-        zones.append(limit.zone_of)
-    return scopes[key]
-
-
-def _starts(lengths: list[int]) -> Indices:
-    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int32)

@@ -15,50 +15,55 @@ Floats = npt.NDArray[np.float64]
 
 
 class Metric(NamedTuple):
-    """Rate = sum over resources of price x room left, plus ``skew`` x how far the room left is from being usable.
+    """Rate = sum over resources of worth x room left, plus ``skew`` x how far the room left is from being usable.
 
-    Room is usable when its resources are left over in the proportion in which the whole cluster will have them to spare: a node with
-    memory left and no cpu is lost.  ``price`` float64[N, R] per unit; ``share`` float64[N, R] is 1/capacity; ``spare`` float64[R] the
-    share of each resource that stays free when everything is placed; ``scarcest`` the resource that sets the pace.  Too little of
-    another resource counts three times as much as too much of it.
+    Room is counted as a share of the node's capacity, and usable when its resources are left over in the proportion in which the whole
+    cluster will have them to spare: a node with memory left and no cpu is lost.  ``worth`` float64[R]; ``share`` float64[N, R] is
+    1/capacity; ``spare`` float64[R] the share of each resource that stays free when everything is placed; ``scarcest`` the resource
+    that sets the pace.  Too little of another resource counts three times as much as too much of it.
     """
 
-    price: Floats
+    worth: Floats
     share: Floats
     spare: Floats
     scarcest: int
     skew: float
 
-
-def _scarcity(problem: Problem, nodes: Bools) -> tuple[Floats, Floats]:
-    """(share of the capacity of ``nodes`` that is demanded, 1/capacity)."""
-    total = problem.demand[problem.runs_at_end()].sum(axis=0).astype(np.float64)
-    offered = problem.capacity[nodes].sum(axis=0).astype(np.float64)
-    return total / np.maximum(offered, 1.0), 1.0 / np.maximum(problem.capacity, 1).astype(np.float64)
+    @property
+    def price(self) -> Floats:
+        """float64[N, R]: what one unit of room is worth on each node."""
+        return self.worth * self.share
 
 
 def best_fit(problem: Problem, nodes: Bools) -> Metric:
     """Least room left, the scarce resources weighing most."""
-    scarcity, share = _scarcity(problem, nodes)
-    return _metric(scarcity * share, share, scarcity, skew=0.0)
+    scarcity = _scarcity(problem, nodes)
+    return _metric(problem, scarcity, scarcity, skew=0.0)
 
 
 def widest_fit(problem: Problem, nodes: Bools) -> Metric:
     """Most room left, the scarce resources weighing most: headroom everywhere."""
-    scarcity, share = _scarcity(problem, nodes)
-    return _metric(-scarcity * share, share, scarcity, skew=0.0)
+    scarcity = _scarcity(problem, nodes)
+    return _metric(problem, -scarcity, scarcity, skew=0.0)
 
 
 def even_fit(problem: Problem, nodes: Bools, fill: float) -> Metric:
     """Room left stays usable; with ``fill`` above 0, small room is preferred as well."""
-    scarcity, share = _scarcity(problem, nodes)
-    price = np.zeros_like(share)
+    scarcity = _scarcity(problem, nodes)
+    worth = np.zeros_like(scarcity)
     if scarcity.size:
-        scarcest = int(np.argmax(scarcity))
-        price[:, scarcest] = fill * share[:, scarcest]
-    return _metric(price, share, scarcity, skew=1.0 if scarcity.size else 0.0)
+        worth[int(np.argmax(scarcity))] = fill
+    return _metric(problem, worth, scarcity, skew=1.0 if scarcity.size else 0.0)
 
 
-def _metric(price: Floats, share: Floats, scarcity: Floats, *, skew: float) -> Metric:
+def _scarcity(problem: Problem, nodes: Bools) -> Floats:
+    """Share of the capacity of ``nodes`` that is demanded."""
+    total = problem.demand[problem.runs_at_end()].sum(axis=0).astype(np.float64)
+    offered = problem.capacity[nodes].sum(axis=0).astype(np.float64)
+    return np.asarray(total / np.maximum(offered, 1.0))
+
+
+def _metric(problem: Problem, worth: Floats, scarcity: Floats, *, skew: float) -> Metric:
     scarcest = int(np.argmax(scarcity)) if scarcity.size else 0
-    return Metric(price, share, np.maximum(1.0 - scarcity, 0.0), scarcest, skew)
+    share = 1.0 / np.maximum(problem.capacity, 1).astype(np.float64)
+    return Metric(worth, share, np.maximum(1.0 - scarcity, 0.0), scarcest, skew)

@@ -16,6 +16,7 @@ from entropy.placement.bounds import observed_hosts, usable_nodes
 from entropy.placement.metric import best_fit, widest_fit
 from entropy.placement.returning import back_home
 from entropy.placement.squeeze import squeeze, trades
+from entropy.placement.surplus import rule_breakers
 from entropy.placement.working import Working
 from entropy.problem.problem import Indices, Problem, positions
 
@@ -25,21 +26,13 @@ Widen = Callable[[Working, Indices], bool]
 
 
 def misplaced(problem: Problem, cheapest: dict[int, Indices]) -> Indices:
-    """VMs to place: cheapest leavers of each node, surplus members of groups, and VMs that run nowhere yet."""
+    """VMs to place: cheapest leavers of each node, VMs that break a rule where they are, and VMs that run nowhere yet."""
     host = observed_hosts(problem)
-    runs = problem.runs_at_end()
-    out = {int(v) for vms in cheapest.values() for v in vms} | set(positions(runs & (host < 0)).tolist())
-    for limit in problem.limits:
-        zones: dict[int, list[int]] = {}
-        for v in limit.members:
-            if runs[v] and host[v] >= 0 and int(v) not in out:
-                zones.setdefault(int(limit.zone_of[host[v]]), []).append(int(v))
-        for members in zones.values():
-            surplus = len(members) - limit.most
-            if surplus > 0:
-                leavers = [v for v in members if not problem.held[v]]
-                out.update(sorted(leavers, key=lambda v: (int(problem.weight[v]), v))[:surplus])
-    return np.array(sorted(out), dtype=np.int32)
+    out = problem.runs_at_end() & (host < 0)
+    if cheapest:
+        out[np.concatenate(list(cheapest.values())).astype(np.int64)] = True
+    rule_breakers(problem, host, out)
+    return positions(out)
 
 
 def repair(working: Working, cheapest: dict[int, Indices], rng: np.random.Generator, over: Callable[[], bool], widen: Widen) -> Indices:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +13,15 @@ from entropy.model.policy import Policy
 __all__ = ["warm_up"]
 
 
-def warm_up(progress: Callable[[str], None] = lambda _text: None) -> tuple[str, ...]:
-    """Compile every kernel for the types it is called with, and keep the result on disk; names of the kernels."""
+def warm_up(progress: Callable[[str], None] = lambda _text: None, go_on: Callable[[], bool] = lambda: True) -> tuple[str, ...]:
+    """Compile every kernel for the types it is called with, and keep the result on disk; names of the kernels.
+
+    What was compiled before is loaded.  ``go_on`` is asked before each kernel: false ends it early.
+    """
     from entropy.placement import kernels
+    from entropy.placement.jit import Kernel
     from entropy.placement.metric import best_fit
+    from entropy.placement.squeeze import tabu_for
     from entropy.placement.working import Working
     from entropy.problem.compile import compile_problem
 
@@ -25,35 +31,23 @@ def warm_up(progress: Callable[[str], None] = lambda _text: None) -> tuple[str, 
     )
     problem = compile_problem(cluster, Policy())
     working = Working(problem, problem.host)
-    everywhere = np.ones(2, dtype=np.bool_)
-    metric, one = best_fit(problem, everywhere), np.zeros(1, dtype=np.int32)
-    progress("compiling fit")
-    working.take_out(one)
-    kernels.fit.compiled(
-        one,
-        working.host,
-        working.free,
-        problem.demand,
-        problem.domains,
-        problem.domain_of,
-        everywhere,
-        metric,
-        working.limits,
-        working.tally,
+    everywhere, one = np.ones(2, dtype=np.bool_), np.zeros(1, dtype=np.int32)
+    metric, state, index = best_fit(problem, everywhere), working.tables.state(working.host, working.free), working.index(everywhere)
+    rank, log, movable = np.zeros(1, dtype=np.int32), np.empty((4, 2), dtype=np.int32), np.ones(1, dtype=np.bool_)
+    tabu = tabu_for(working, everywhere, np.random.default_rng(0))
+    steps: tuple[tuple[Kernel[Any, Any], Callable[[], object]], ...] = (
+        (kernels.recount, lambda: kernels.recount.compiled(state)),
+        (kernels.fit, lambda: kernels.fit.compiled(one[:0], state, metric, index, np.full(len(problem.domains), -1, dtype=np.int64))),
+        (kernels.go_home, lambda: kernels.go_home.compiled(one, working.home, everywhere, state)),
+        (kernels.empty_nodes, lambda: kernels.empty_nodes.compiled(one, rank, movable, state, metric, index, log, True, 1)),
+        (kernels.descend, lambda: kernels.descend.compiled(one, working.home, problem.weight, movable, state, metric, index, 1)),
+        (kernels.cram, lambda: kernels.cram.compiled(one[:0], state, metric, index, tabu)),
+        (kernels.trade, lambda: kernels.trade.compiled(0, 1, state, metric.share, tabu)),
     )
-    progress("compiling empty_nodes")
-    kernels.empty_nodes.compiled(
-        one,
-        np.array([0, 1], dtype=np.int32),
-        one,
-        np.ones(1, dtype=np.bool_),
-        working.host,
-        working.free,
-        problem.demand,
-        problem.domains,
-        problem.domain_of,
-        everywhere.copy(),
-        metric.price,
-        working.limits,
-    )
-    return ("fit", "empty_nodes")
+    for kernel, compile_one in steps:
+        if not go_on():
+            break
+        progress(f"compiling {kernel.__name__}")
+        compile_one()
+        kernel.at_hand()
+    return tuple(kernel.__name__ for kernel, _ in steps)
