@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,9 +12,27 @@ from hypothesis import strategies as st
 from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.errors import InputError
 from entropy.model.policy import Policy
-from entropy.model.rules import Among, Fence, Offline, Overbook, Preserve, Root, Running, Spread
+from entropy.model.rules import (
+    Among,
+    Ban,
+    Fence,
+    Gather,
+    Lonely,
+    MaxOnline,
+    Offline,
+    Overbook,
+    Preserve,
+    Ready,
+    ResourceCapacity,
+    Root,
+    Running,
+    RunningCapacity,
+    Split,
+    SplitAmong,
+    Spread,
+)
 from entropy.problem.compile import compile_problem
-from entropy.problem.problem import State
+from entropy.problem.problem import SOFT_SCALE, State
 from entropy.problem.scaling import scale_of
 
 
@@ -115,8 +135,97 @@ def test_zones_of_a_label_and_nodes_without_it() -> None:
 
 
 def test_a_rule_that_cannot_be_planned_for_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match=r"constraints\[0\]\.type: is among"):
-        compile_problem(_cluster(), Policy(constraints=(Among(vms="*", groups=("n0",)),)))
+    with pytest.raises(InputError, match=r"constraints\[0\]\.type: is maxOnline"):
+        compile_problem(_cluster(), Policy(constraints=(MaxOnline(max=2),)))
+
+
+def test_capacities_of_sets_are_not_kept_on_the_way() -> None:
+    with pytest.raises(InputError, match=r"constraints\[0\]\.continuous: continuous: true is not offered"):
+        compile_problem(_cluster(), Policy(constraints=(RunningCapacity(nodes="*", max=9, continuous=True),)))
+
+
+def test_gather_takes_the_zones_of_a_label_and_among_the_groups() -> None:
+    rules = (Gather(vms=("a", "b"), across="rack"), Among(vms=("a",), groups=("rack=r1", ("n0", "n2"))))
+    gathered, among = compile_problem(_cluster(), Policy(constraints=rules)).together
+    assert (gathered.zone_start.tolist(), gathered.zone_nodes.tolist()) == ([0, 2, 4], [0, 1, 2, 3])
+    assert (among.zone_start.tolist(), among.zone_nodes.tolist()) == ([0, 2, 4], [2, 3, 0, 2])
+    assert (gathered.members.tolist(), among.members.tolist(), gathered.family, among.family) == ([0, 1], [0], -1, -1)
+
+
+def test_split_among_makes_a_family_and_shares_the_zones() -> None:
+    rules = tuple(SplitAmong(vm_groups=(("a",), ("b",)), groups=("rack=r0", "rack=r1")) for _ in range(2))
+    groups = compile_problem(_cluster(), Policy(constraints=rules)).together
+    assert [g.family for g in groups] == [0, 0, 1, 1]
+    assert len({id(g.zone_nodes) for g in groups}) == 1
+
+
+def test_a_continuous_group_that_is_kept_now_is_a_domain_on_the_way_too() -> None:
+    """a and b are in rack r0: whoever migrates counts at both ends, so neither can ever leave it."""
+    rule = Gather(vms=("a", "b"), across="rack", continuous=True)
+    problem = compile_problem(_cluster(), Policy(constraints=(rule, Gather(vms=("a", "b"), across="node", continuous=True))))
+    assert problem.domains[problem.domain_of[0]].tolist() == [True, True, False, False]
+    assert problem.domains[problem.path_of[1]].tolist() == [True, True, False, False]
+    (by_node,) = problem.together  # broken now: any node will do
+    assert by_node.continuous
+    assert by_node.zone_start.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_continuous_group_of_which_all_are_replaced_is_refused() -> None:
+    rules = (Gather(vms=("a", "c"), across="rack", continuous=True), Ready(vms=("a",)), Running(vms=("c",)))
+    with pytest.raises(InputError, match="others replace all VMs of a group"):
+        compile_problem(_cluster(), Policy(constraints=rules))
+
+
+def test_lonely_is_apart_from_everybody_and_split_from_the_other_groups() -> None:
+    rules = (Lonely(vms=("b",)), Split(groups=(("a",), ("c",))))
+    lonely, split = compile_problem(_cluster(), Policy(constraints=rules)).disjoint
+    assert lonely.class_of.tolist() == [1, 0, 1]
+    assert split.class_of.tolist() == [0, -1, 1]
+    assert lonely.continuous
+    assert split.continuous
+
+
+def test_a_vm_of_two_split_groups_that_runs_is_a_contradiction() -> None:
+    rules = (Split(name="apart", groups=(("a", "c"), ("a", "b", "c"))),)
+    told = compile_problem(_cluster(), Policy(constraints=rules)).contradictions
+    assert [(c.text, c.vm) for c in told] == [('rule "apart": VM a is in two of its groups, so it may run on no node', 0)]
+    soft = compile_problem(_cluster(), Policy(constraints=(replace(rules[0], soft=True),)))
+    assert not soft.contradictions
+
+
+def test_capacities_of_sets_in_the_scale_of_the_resource() -> None:
+    rules = (
+        RunningCapacity(nodes=("n0", "n1"), max=1),
+        ResourceCapacity(nodes="rack=r1", resource="cpu", max=0.5),
+        ResourceCapacity(nodes="*", resource="memory", max=3000, soft=True, weight=2),
+        ResourceCapacity(nodes="*", resource="gpu", max=0),
+    )
+    count, cpu, memory, gpu = compile_problem(_cluster(), Policy(constraints=rules)).set_limits
+    assert (count.amount.tolist(), count.most, count.nodes.tolist(), count.weight) == ([1, 1, 1], 1, [0, 1], 0)
+    assert (cpu.amount.tolist(), cpu.most, cpu.nodes.tolist()) == ([1, 2, 3], 5, [2, 3])
+    assert (memory.amount.tolist(), memory.most, memory.weight) == ([1, 2, 1], 2, 2 * SOFT_SCALE * 1024)  # GiB; a MiB costs 2
+    assert (gpu.amount.tolist(), gpu.most) == ([0, 0, 0], 0)
+
+
+def test_soft_rules_have_weights_in_thousandths_and_are_not_kept_on_the_way() -> None:
+    rules = (
+        Fence(vms=("a",), nodes=("n0",), soft=True, weight=2.5),
+        Ban(vms=("a", "b"), nodes=("n1",), soft=True, weight=1e-9),
+        Spread(vms="*", soft=True),
+        Gather(vms="*", across="rack", continuous=True, soft=True),
+        Lonely(vms=("a",), soft=True),
+        Running(vms=("c",), soft=True),
+    )
+    problem = compile_problem(_cluster(), Policy(constraints=rules))
+    fence, ban = problem.preferences
+    assert (fence.members.tolist(), fence.mask.tolist(), fence.weight) == ([0], [True, False, False, False], 2500)
+    assert (ban.members.tolist(), ban.mask.tolist(), ban.weight) == ([0, 1], [True, False, True, True], 1)
+    weighed = (*problem.limits, *problem.together, *problem.disjoint)
+    assert [rule.weight for rule in weighed] == [SOFT_SCALE] * 3
+    assert not any(rule.continuous for rule in weighed)
+    assert problem.domains[problem.domain_of].all()
+    assert ["not weighed" in warning for warning in problem.warnings] == [True]
+    assert problem.goal[2] == State.READY
 
 
 def test_a_label_that_matches_nothing_is_a_warning_never_everything() -> None:

@@ -20,6 +20,7 @@ class Narrowing:
         self._rows = list(problem.domains)
         self._known: dict[tuple[int, Hashable], int] = {}
         self.domain_of = problem.domain_of.copy()
+        self.nodes = problem.n_nodes
 
     def row(self, number: int) -> Bools:
         """bool[N]: the nodes of row ``number``."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from entropy.planning.broken_rules import broken_rules, zoneless_groups
 from entropy.planning.images import may_start_on, started_to_sleep
 from entropy.planning.words import exact, listed
 from entropy.problem.problem import Bools, Problem, State, positions
@@ -38,6 +39,7 @@ def conflicts(problem: Problem) -> tuple[Conflict, ...]:
         *_unstartable(problem),
         *_overfull(problem),
         *_groups(problem),
+        *_rules(problem),
         *_volume(problem),
     )
 
@@ -154,7 +156,7 @@ def _groups(problem: Problem) -> Iterator[Conflict]:
     reach: dict[tuple[int, int], int] = {}  # zones that a domain reaches: most groups fit into those of one member
     for limit in problem.limits:
         members = limit.members[runs[limit.members]]
-        if not len(members):
+        if limit.weight or not len(members):
             continue
         fixed = members[problem.held[members] & (problem.state[members] == State.RUNNING)]
         count = np.bincount(limit.zone_of[problem.host[fixed]], minlength=1)
@@ -179,6 +181,16 @@ def _groups(problem: Problem) -> Iterator[Conflict]:
                 text=f"rule {limit.source}: {len(members)} VMs, at most {limit.most} in one zone, but only {zones} zones that they may use",
                 vms=tuple(int(v) for v in members),
             )
+
+
+def _rules(problem: Problem) -> Iterator[Conflict]:
+    """Rules that what may not leave its node breaks, and groups that no zone can take."""
+    stays = problem.runs_at_end() & problem.held & (problem.host >= 0)
+    for broken in (
+        *broken_rules(problem, np.where(stays, problem.host, -1).astype(np.int32), verb="may not leave and run"),
+        *zoneless_groups(problem),
+    ):
+        yield Conflict(text=broken.text, vms=broken.vms, nodes=broken.nodes)
 
 
 def _volume(problem: Problem) -> Iterator[Conflict]:

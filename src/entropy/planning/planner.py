@@ -25,6 +25,7 @@ from entropy.planning.best_effort import leave_alone, leave_blocked, relaxed
 from entropy.planning.conflicts import conflicts
 from entropy.planning.goals import goals_of
 from entropy.planning.images import started_to_sleep, with_images
+from entropy.planning.on_the_way import on_the_way
 from entropy.planning.options import PlanOptions, Result
 from entropy.planning.summary import Proof, forced_transitions, sentence, status_of, summarise
 from entropy.planning.target import target_problem
@@ -94,7 +95,7 @@ class _Round:
         """Order the moves that lead to ``target``."""
         problem, host = target_problem(self.cluster, self.policy, target, lenient=self.options.lenient)
         try:
-            actions = schedule(problem, host, self.options.durations)
+            actions = schedule(on_the_way(problem, host), host, self.options.durations)
         except Unorderable as blocked:
             error = InfeasibleError if blocked.proven else NoPlanInTimeError
             raise error(f"no order of actions leads to the target: {blocked.reason}") from blocked
@@ -113,7 +114,7 @@ class _Round:
         while True:
             host = with_images(problem, placement.host)
             try:
-                actions = schedule(problem, host, self.options.durations)
+                actions = schedule(on_the_way(problem, host), host, self.options.durations)
             except Unorderable as blocked:
                 rounds -= 1
                 reasons.append(f"a better placement was dropped: {blocked.reason}")

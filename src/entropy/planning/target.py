@@ -11,6 +11,7 @@ from entropy.model.cluster import Cluster
 from entropy.model.errors import InfeasibleError, InputError
 from entropy.model.policy import Policy
 from entropy.model.rules import AnyRule, Offline, Online
+from entropy.planning.broken_rules import broken_rules
 from entropy.planning.words import exact, listed
 from entropy.problem.compile import compile_problem
 from entropy.problem.problem import Indices, Problem, State, positions
@@ -49,6 +50,7 @@ def target_problem(cluster: Cluster, policy: Policy, target: Cluster, *, lenient
         *(c.text for c in problem.contradictions),
         *_overloads(problem, host),
         *_misplaced(problem, host),
+        *(broken.text for broken in broken_rules(problem, np.where(problem.runs_at_end(), host, -1).astype(np.int32), verb="would run")),
         *_states(asked, problem),
     ]:
         raise InfeasibleError("the target cannot be had:", broken)
@@ -83,7 +85,7 @@ def _misplaced(problem: Problem, host: Indices) -> Iterator[str]:
     for limit in problem.limits:
         members = limit.members[runs[limit.members]]
         count = np.bincount(limit.zone_of[host[members]], minlength=1)
-        if int(count.max(initial=0)) > limit.most:
+        if not limit.weight and int(count.max(initial=0)) > limit.most:
             zone = int(count.argmax())
             there = [problem.vm_name(v) for v in members if limit.zone_of[host[v]] == zone]
             yield f"rule {limit.source}: {listed(there)} would be in one zone, at most {limit.most} may"

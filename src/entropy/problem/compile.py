@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,9 @@ from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.policy import Policy
 from entropy.model.selectors import Selector
 from entropy.problem.draft import Draft
-from entropy.problem.problem import Bools, Integers, Problem, State
-from entropy.problem.scaling import scale_of
+from entropy.problem.problem import Bools, Indices, Integers, Problem, State, Together, Unsatisfied
+from entropy.problem.scaling import Scale, scale_of
+from entropy.problem.togetherness import confined_to_now, only_zone
 
 __all__ = ["compile_problem"]
 
@@ -44,6 +45,7 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
     untouchable = np.array([bool(n.untouchable) or k in draft.closed for k, n in enumerate(cluster.nodes)], dtype=np.bool_)
     maintenance = np.array([n.maintenance for n in cluster.nodes], dtype=np.bool_)
     usable = power & ~untouchable & ~maintenance
+    groups = tuple(_groups(draft, host, state, goal))
     domains = _Domains(usable)
     domain_of = [domains.row((*draft.domains.get(v, ()), *_image(vm, int(host[v]), usable))) for v, vm in enumerate(cluster.vms)]
     path_of = [domains.row(draft.paths.get(v, ())) for v in range(len(cluster.vms))]
@@ -72,12 +74,36 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
         maintenance=maintenance,
         untouchable=untouchable,
         limits=tuple(draft.limits),
+        together=groups,
+        disjoint=tuple(draft.apart),
+        set_limits=draft.set_limits(amounts.limit),
+        usage_limits=tuple(draft.usage_limits),
+        preferences=tuple(draft.preferences),
         allow_suspend=policy.allow_suspend,
-        contradictions=tuple(draft.contradictions),
+        contradictions=(*draft.contradictions, *_torn(draft, goal)),
         warnings=tuple(selector.warnings),
     )
     problem.held[:] = _held(problem, draft, held)
     return problem
+
+
+def _groups(draft: Draft, host: Indices, state: npt.NDArray[np.int8], goal: npt.NDArray[np.int8]) -> Iterator[Together]:
+    """The groups that have a choice: one that must stay in the zone it has is no more than a domain."""
+    for group in draft.groups:
+        confined = confined_to_now(group, host, state, goal, len(draft.cluster.nodes))
+        if confined is group or not only_zone(confined):
+            yield confined
+            continue
+        draft.allow(confined.members.tolist(), confined.zone_nodes.tolist(), only=True, continuous=True)
+        if confined.family >= 0:
+            yield confined
+
+
+def _torn(draft: Draft, goal: npt.NDArray[np.int8]) -> Iterator[Unsatisfied]:
+    """VMs that must run and that a rule forbids to share a node with themselves."""
+    for v, source in draft.torn:
+        if goal[v] == State.RUNNING:
+            yield Unsatisfied(text=f"rule {source}: VM {draft.cluster.vms[v].name} is in two of its groups, so it may run on no node", vm=v)
 
 
 def _image(vm: VM, n: int, usable: Bools) -> tuple[Bools, ...]:
@@ -117,6 +143,16 @@ class _Amounts:
     capacity: Integers
     demand: Integers
     consumption: Integers
+    scales: Mapping[str, Scale]
+
+    def limit(self, resource: str, most: float) -> tuple[Integers, int, float]:
+        """What each VM takes of ``resource``, ``most`` of it, and the scale of both; "": one for each VM, whole."""
+        if resource == "":
+            return np.ones(len(self.demand), dtype=np.int64), int(most), 1.0
+        if resource not in self.scales:  # nobody takes any
+            return np.zeros(len(self.demand), dtype=np.int64), 0, 1.0
+        k = self.resources.index(resource)
+        return self.demand[:, k].copy(), int(self.scales[resource].capacity(np.array([most]))[0]), float(self.scale[k])
 
 
 def _amounts(cluster: Cluster, draft: Draft) -> _Amounts:
@@ -124,24 +160,25 @@ def _amounts(cluster: Cluster, draft: Draft) -> _Amounts:
     asked = {r for (_, r), amount in draft.least.items() if amount > 0}
     wanted = {r for v in cluster.vms for table in (v.demand, v.consumption) for r, amount in table.items() if amount > 0} | asked
     resources = tuple(r for r in (*cluster.resources, *sorted(asked - set(cluster.resources))) if r in wanted)
-    scales, limits, capacity, demand, consumption = [], [], [], [], []
+    scales, limits, capacity, demand, consumption = {}, [], [], [], []
     for r in resources:
         needed = np.array([_needed(v, r, draft.least.get((k, r), 0.0)) for k, v in enumerate(cluster.vms)], dtype=np.float64)
         used = np.array([v.used(r) for v in cluster.vms], dtype=np.float64)
         offered = np.array([_offered(n, r, draft.ratio.get((k, r))) for k, n in enumerate(cluster.nodes)], dtype=np.float64)
         scale = scale_of(np.concatenate((needed, used)), offered)
-        scales.append(scale.factor / scale.divisor)
+        scales[r] = scale
         limits.append(offered)
         demand.append(scale.demand(needed))
         consumption.append(scale.demand(used))
         capacity.append(scale.capacity(offered))
     return _Amounts(
         resources=resources,
-        scale=np.array(scales, dtype=np.float64),
+        scale=np.array([s.factor / s.divisor for s in scales.values()], dtype=np.float64),
         offered=np.stack(limits, axis=1) if limits else np.zeros((len(cluster.nodes), 0)),
         capacity=_columns(capacity, len(cluster.nodes)),
         demand=_columns(demand, len(cluster.vms)),
         consumption=_columns(consumption, len(cluster.vms)),
+        scales=scales,
     )
 
 

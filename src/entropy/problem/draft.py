@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from entropy.model.cluster import Cluster
 from entropy.model.selectors import Selector
 from entropy.model.values import Selection
-from entropy.problem.problem import Bools, GroupLimit, Indices, State, Unsatisfied
+from entropy.problem.problem import (
+    SOFT_SCALE,
+    Bools,
+    Disjoint,
+    GroupLimit,
+    Indices,
+    Integers,
+    Preference,
+    SetLimit,
+    State,
+    Together,
+    Unsatisfied,
+    UsageLimit,
+)
 
-__all__ = ["Draft"]
+__all__ = ["Amounts", "Draft", "Zones", "soft_weight"]
+
+Zones = tuple[Indices, Indices]
+"""``zone_start`` and ``zone_nodes`` as ``Together`` has them."""
+Amounts = Callable[[str, float], tuple[Integers, int, float]]
+"""(resource or "" for one a VM, a limit in the documents' units) -> what each VM takes int64[V], the limit, and the scale of both."""
+_MOST_WEIGHT = 1e6
+"""Heavier rules weigh as much, so that no sum leaves 63 bits."""
+
+
+def soft_weight(weight: float) -> int:
+    """A document's weight as an integer, at least 1."""
+    return max(round(min(weight, _MOST_WEIGHT) * SOFT_SCALE), 1)
 
 
 class Draft:
@@ -31,8 +56,16 @@ class Draft:
         self.pinned: dict[int, str] = {}
         self.closed: dict[int, str] = {}
         self.limits: list[GroupLimit] = []
+        self.groups: list[Together] = []
+        self.apart: list[Disjoint] = []
+        self.torn: list[tuple[int, str]] = []
+        self.usage_limits: list[UsageLimit] = []
+        self.preferences: list[Preference] = []
         self.contradictions: list[Unsatisfied] = []
         self._zones: dict[str, tuple[Indices, int]] = {}
+        self._gathered: dict[object, Zones] = {}
+        self._set_limits: list[Callable[[Amounts], SetLimit]] = []
+        self._families = 0
 
     def vms(self, selection: Selection, path: str) -> list[int]:
         """Indices of the selected VMs."""
@@ -85,7 +118,14 @@ class Draft:
         """Fixed: nothing enters or leaves the nodes."""
         self.closed.update(dict.fromkeys(nodes, why))
 
-    def at_most(self, vms: Sequence[int], across: str, most: int, *, continuous: bool, source: str) -> None:
+    def prefer(self, vms: Iterable[int], nodes: Sequence[int], *, only: bool, weight: int, source: str) -> None:
+        """Soft domain: each VM that ends elsewhere than on (or, ``only`` false, on one of) ``nodes`` costs ``weight``."""
+        mask = np.zeros(len(self.cluster.nodes), dtype=np.bool_)
+        mask[list(nodes)] = True
+        members = np.array(sorted(set(vms)), dtype=np.int32)
+        self.preferences.append(Preference(members=members, mask=mask if only else ~mask, source=source, weight=weight))
+
+    def at_most(self, vms: Sequence[int], across: str, most: int, *, continuous: bool, source: str, weight: int = 0) -> None:
         """Group limit: at most ``most`` of the VMs in one zone of the scope ``across`` (``node`` or a label)."""
         zone_of, zones = self.zones(across)
         self.limits.append(
@@ -94,10 +134,96 @@ class Draft:
                 zone_of=zone_of,
                 zones=zones,
                 most=most,
-                continuous=continuous,
+                continuous=continuous and not weight,
                 source=source,
+                weight=weight,
             )
         )
+
+    def together(
+        self, parties: Sequence[Sequence[int]], zones: Zones, *, apart: bool, continuous: bool, source: str, weight: int = 0
+    ) -> None:
+        """Together: the VMs of each party in one of ``zones``; ``apart``: no two parties in the same."""
+        family = self._families if apart else -1
+        self._families += apart
+        for party in parties:
+            self.groups.append(
+                Together(
+                    members=np.array(sorted(set(party)), dtype=np.int32),
+                    zone_start=zones[0],
+                    zone_nodes=zones[1],
+                    continuous=continuous and not weight,
+                    source=source,
+                    family=family,
+                    weight=weight,
+                )
+            )
+
+    def disjoint(self, classes: Sequence[Iterable[int]], *, rest: bool, continuous: bool, source: str, weight: int = 0) -> None:
+        """Disjoint: no node runs VMs of two classes; ``rest``: all other VMs are a class of their own.
+
+        A VM of several classes counts as one of the first, and is ``torn``: by a hard rule it may run nowhere.
+        """
+        class_of = np.full(len(self.cluster.vms), -1, dtype=np.int32)
+        for k, members in enumerate(classes):
+            for v in members:
+                if class_of[v] < 0:
+                    class_of[v] = k
+                elif class_of[v] != k and not weight:
+                    self.torn.append((v, source))
+        if rest:
+            class_of[class_of < 0] = len(classes)
+        self.apart.append(Disjoint(class_of=class_of, continuous=continuous and not weight, source=source, weight=weight))
+
+    def set_limit(self, nodes: Sequence[int], resource: str, most: float, *, continuous: bool, source: str, weight: int = 0) -> None:
+        """Set limit: the VMs on ``nodes`` demand at most ``most`` of ``resource`` ("": there are at most so many of them).
+
+        A soft one costs ``weight`` for each VM, core, MiB or whatever the resource's unit above.
+        """
+
+        def scaled(amounts: Amounts) -> SetLimit:
+            amount, limit, scale = amounts(resource, most)
+            cheapest = max(round(weight / scale), 1) if weight else 0
+            return SetLimit(
+                nodes=np.array(sorted(set(nodes)), dtype=np.int32),
+                amount=amount,
+                most=limit,
+                continuous=continuous and not weight,
+                source=source,
+                weight=min(cheapest, (1 << 60) // max(int(amount.sum()), 1)),
+                resource=resource,
+                scale=scale,
+            )
+
+        self._set_limits.append(scaled)
+
+    def set_limits(self, amounts: Amounts) -> tuple[SetLimit, ...]:
+        """The set limits, now that demands and scales are known."""
+        return tuple(scaled(amounts) for scaled in self._set_limits)
+
+    def usage_limit(self, nodes: Sequence[int], most: int, *, source: str, weight: int = 0) -> None:
+        """Usage limit: at most ``most`` of ``nodes`` run a VM."""
+        self.usage_limits.append(UsageLimit(nodes=np.array(sorted(set(nodes)), dtype=np.int32), most=most, source=source, weight=weight))
+
+    def groups_as_zones(self, groups: Sequence[Selection], path: str) -> Zones:
+        """Groups of nodes as zones, which may overlap; the same groups, the same arrays."""
+        if (known := self._gathered.get(groups)) is not None:
+            return known
+        found = [sorted(set(self.nodes(group, f"{path}[{k}]"))) for k, group in enumerate(groups)]
+        key = tuple(map(tuple, found))
+        zones = self._gathered[key] = self._gathered.get(key) or _as_zones(found)
+        if all(found):  # what matches nothing is said for each rule
+            self._gathered[groups] = zones
+        return zones
+
+    def zones_as_groups(self, across: str) -> Zones:
+        """The zones of a scope, as groups of nodes; always the same arrays."""
+        if across not in self._gathered:
+            zone_of, zones = self.zones(across)
+            nodes = np.argsort(zone_of, kind="stable").astype(np.int32)
+            start = np.searchsorted(zone_of[nodes], np.arange(zones + 1)).astype(np.int32)
+            self._gathered[across] = start, nodes
+        return self._gathered[across]
 
     def zones(self, across: str) -> tuple[Indices, int]:
         """Zone of each node, and their number; a node without the label is a zone of its own."""
@@ -111,3 +237,8 @@ class Draft:
             zone_of.append(number.setdefault(key, len(number)))
         self._zones[across] = np.array(zone_of, dtype=np.int32), len(number)
         return self._zones[across]
+
+
+def _as_zones(groups: Sequence[Sequence[int]]) -> Zones:
+    start = np.cumsum([0, *(len(group) for group in groups)]).astype(np.int32)
+    return start, np.array([n for group in groups for n in group], dtype=np.int32)

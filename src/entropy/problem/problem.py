@@ -23,6 +23,7 @@ __all__ = [
     "Integers",
     "Preference",
     "Problem",
+    "SOFT_SCALE",
     "SetLimit",
     "State",
     "Together",
@@ -34,6 +35,10 @@ __all__ = [
 Integers = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
+
+
+SOFT_SCALE = 1000
+"""Weights of soft rules are thousandths of the documents' weights; so is every soft violation."""
 
 
 def positions(mask: npt.NDArray[np.bool_] | np.bool_) -> Indices:
@@ -100,7 +105,10 @@ class Disjoint:
 
 @dataclass(frozen=True, kw_only=True)
 class SetLimit:
-    """Primitive: the VMs that run on ``nodes`` add up to at most ``most`` of ``amount`` int64[V].  Soft: costs ``weight`` a unit above."""
+    """Primitive: the VMs that run on ``nodes`` add up to at most ``most`` of ``amount`` int64[V].  Soft: costs ``weight`` a unit above.
+
+    For messages: ``amount`` is ``scale`` times the documents' demand of ``resource``, or 1 a VM where that is "".
+    """
 
     nodes: Indices
     amount: Integers
@@ -108,6 +116,8 @@ class SetLimit:
     continuous: bool
     source: str
     weight: int = 0
+    resource: str = ""
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

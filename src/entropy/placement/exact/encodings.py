@@ -62,7 +62,7 @@ def at_most(sheet: Sheet, pairs: Assignment, limit: GroupLimit) -> Expression:
     for zone, within in _grouped(limit.zone_of[pairs.node[members]]):
         here = members[within]
         room = limit.most - int(there[zone])
-        if len(np.unique(pairs.vm[here])) <= room:
+        if len(here) <= room or np.count_nonzero(np.diff(pairs.vm[here])) < room:  # pairs of one VM lie side by side
             continue
         if limit.weight:
             excess.append(_above(sheet, sum_of(pairs.ids[here]), max(room, 0)))

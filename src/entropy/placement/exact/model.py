@@ -13,7 +13,9 @@ from entropy.placement.exact import encodings
 from entropy.placement.exact.assignment import Assignment
 from entropy.placement.exact.sheet import Expression, Sheet, Variables, sum_of
 from entropy.placement.exact.solving import Exact, Limits, solve
+from entropy.placement.exact.spread import spread_goal
 from entropy.placement.exact.together import together
+from entropy.placement.goals import Goals
 from entropy.problem.problem import Indices, Integers, Problem
 
 __all__ = ["ExactModel"]
@@ -41,6 +43,7 @@ class ExactModel:
         self.nodes = self._node_cost()
         self.moved = self._moved(problem.weight)
         self._hint: Indices | None = None
+        self._spread: Expression | None = None
 
     def _rules(self) -> Expression:
         problem, sheet, pairs = self.problem, self.sheet, self.pairs
@@ -94,7 +97,21 @@ class ExactModel:
         """At most so much memory is moved."""
         self.cap(self.moved, most)
 
+    def spread(self, goals: Goals) -> Expression:
+        """Weighted spread, as ``goals.value_of`` has it; always for the same ``goals``."""
+        if self._spread is None:
+            self._spread = spread_goal(self.sheet, self.pairs, goals.resource_weight)
+        return self._spread
+
+    def cap_spread(self, goals: Goals, most: int) -> None:
+        """The weighted spread is at most ``most``."""
+        self.cap(self.spread(goals), most)
+
     # -- goals -----------------------------------------------------------------------------------------------------------
+
+    def solve_spread(self, goals: Goals, limits: Limits, *, bound: int = 0) -> Exact:
+        """Least weighted spread; ``bound`` is one already proven."""
+        return self.minimise(self.spread(goals), limits, bound=bound)
 
     def solve_soft(self, limits: Limits, *, bound: int = 0) -> Exact:
         """Least soft violation; ``bound`` is one already proven."""

@@ -7,6 +7,7 @@ multiple of the time that small problems take to solve.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +61,15 @@ def negated(literals: Variables) -> Variables:
     return -literals - 1
 
 
+@cache
+def _blocks() -> tuple[tuple[int, Any], ...]:
+    """Models of nothing but 1024, 32 and 1 booleans: copying is quicker than adding."""
+    models = [(size, cp_model.CpModel()) for size in (1024, 32, 1)]
+    for size, model in models:
+        model.proto.merge_text_format("variables{domain:[0,1]}" * size)
+    return tuple((size, model.proto) for size, model in models)
+
+
 class Sheet:
     """Collects variables and constraints; ``model`` is what the solver takes."""
 
@@ -70,8 +80,11 @@ class Sheet:
 
     def booleans(self, count: int) -> Variables:
         """So many new booleans."""
-        if count:
-            self._proto.merge_text_format("variables{domain:[0,1]}" * count)
+        rest = count
+        for size, block in _blocks():
+            for _ in range(rest // size):
+                self._proto.merge_from(block)
+            rest %= size
         return self._numbered(count)
 
     def integer(self, most: int) -> int:
