@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from entropy.scheduling import ordering
+from entropy.scheduling import effort, ordering
 from entropy.scheduling.search import Found, search
 from scheduling_problems import case
 
@@ -23,7 +23,7 @@ def test_all_searches_of_one_call_share_a_limit(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(ordering, "search", counted)
     monkeypatch.setattr(ordering, "_LOOKED", 2_000)
-    monkeypatch.setattr(ordering, "_ALL_LOOKED", 5_000)
+    monkeypatch.setattr(effort, "_ALL_LOOKED", 5_000)
     nodes, vms, to = {}, {}, {}
     for k in range(30):  # rings of six nodes, each full, each VM to the next node: no order without a pivot, and one pivot for all
         for j in range(6):

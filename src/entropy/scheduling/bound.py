@@ -8,8 +8,10 @@ from itertools import accumulate
 
 import numpy as np
 
-from entropy.problem.problem import Indices, Integers, Problem, State
+from entropy.problem.problem import Bools, Indices, Integers, Problem, State, positions
 from entropy.scheduling.durations import DurationModel
+from entropy.scheduling.rooms import summed
+from entropy.scheduling.steps import rounded
 
 __all__ = ["duration_bound"]
 
@@ -39,30 +41,55 @@ class _Bound:
         self.room_at = cache(self._room_at)
         self.earliest_leave = cache(self._earliest_leave)
         self._fixed: dict[tuple[str, bool], bool] = {}
-        self._on: dict[int, list[int]] = {}
-        for v in np.flatnonzero(problem.state == State.RUNNING).tolist():
-            self._on.setdefault(int(problem.host[v]), []).append(v)
+        runs = positions(problem.state == State.RUNNING)
+        self._runs = runs[np.argsort(problem.host[runs], kind="stable")]
+        self._first = np.searchsorted(problem.host[self._runs], np.arange(problem.n_nodes + 1)).tolist()
+        self._least_there = np.minimum(problem.demand, problem.consumption)
+        self._free = problem.capacity - summed(problem.n_nodes, problem.host[runs], self._least_there[runs])
+        self._alike = cache(lambda: durations.alike(problem.cluster.nodes))
 
     def longest(self, must_act: Iterable[int]) -> float:
         problem, nodes = self.problem, self.problem.cluster.nodes
         found = 0.0
         leaving: dict[int, float] = {}
-        runs = problem.state == State.RUNNING
-        closing = problem.online & ~problem.power
-        for v in np.flatnonzero(runs).tolist() if closing.any() else ():
-            n = int(problem.host[v])
-            if not closing[n]:
-                continue
-            leave = self.earliest_leave(v)
-            if leave != _NEVER:
-                leaving[n] = max(leaving.get(n, 0.0), leave)
+        for n in positions(problem.online & ~problem.power).tolist():
+            leaving[n] = max((leave for v in self._on(n) if (leave := self.earliest_leave(v)) != _NEVER), default=0.0)
         for n in np.flatnonzero(problem.online != problem.power).tolist():
             if problem.power[n]:
                 found = max(found, self._startup(n))
             else:
                 found = max(found, _sum(leaving.get(n, 0.0), self.durations.seconds("shutdown", None, nodes[n])))
-        for v in must_act:
-            found = max(found, self._vm(int(v)))
+        vms = np.fromiter(must_act, dtype=np.int32)
+        at_once, seconds = self._at_once(vms)
+        found = max(found, seconds)
+        for v in vms[~at_once].tolist():
+            found = max(found, self._vm(v))
+        return found
+
+    def _at_once(self, vms: Indices) -> tuple[Bools, float]:
+        """(those of ``vms`` that can migrate to their hosts from the beginning, the bound that they give): most of a large plan."""
+        problem, durations = self.problem, self.durations
+        nothing = np.zeros(len(vms), dtype=np.bool_)
+        if self.host is None or (problem.allow_suspend and durations.depends_on_node("suspend")):
+            return nothing, 0.0
+        here, there = problem.host[vms], self.host[vms]
+        quick = (problem.state[vms] == State.RUNNING) & (problem.goal[vms] == State.RUNNING) & (there >= 0) & (here != there)
+        quick &= problem.online[there]
+        demand = problem.demand[vms]
+        quick &= ((self._free[there] >= demand) | (demand == 0)).all(axis=1)
+        if not quick.any():
+            return nothing, 0.0
+        who = [problem.cluster.vms[v] for v in vms[quick].tolist()]
+        onto = [problem.cluster.nodes[n] for n in there[quick].tolist()]
+        seconds = np.array(durations.seconds_each("migrate", who, onto))
+        if problem.allow_suspend:
+            resume = np.minimum(durations.seconds_each("resume", who, onto), durations.seconds_each("resume", who, onto, remote=True))
+            seconds = np.minimum(seconds, rounded(durations.seconds_each("suspend", who, onto)) + resume)
+        return quick, _sum(0.0, float(seconds.max()))
+
+    def _on(self, n: int) -> list[int]:
+        """The VMs that run on node n now."""
+        found: list[int] = self._runs[self._first[n] : self._first[n + 1]].tolist()
         return found
 
     def _vm(self, v: int) -> float:
@@ -109,24 +136,15 @@ class _Bound:
         if problem.state[v] == State.RUNNING and problem.host[v] == n:
             return 0.0
         demand = problem.demand[v]
-        for instant, free in self.room_at(n):
-            if ((free >= demand) | (demand == 0)).all():
-                return instant
-        return 0.0
+        instants, free = self.room_at(n)
+        enough = ((free >= demand) | (demand == 0)).all(axis=1)
+        return instants[int(enough.argmax())] if enough.any() else 0.0
 
-    def _room_at(self, n: int) -> list[tuple[float, Integers]]:
-        """(instant, most room that node n can have from then on), by instant; a VM there counts the smaller of its two amounts."""
-        problem = self.problem
-        on = self._on.get(n, [])
-        amounts = {u: np.minimum(problem.demand[u], problem.consumption[u]) for u in on}
-        free = problem.capacity[n] - sum(amounts.values(), np.zeros_like(problem.capacity[n]))
-        steps = [(0.0, free)]
-        for instant, u in sorted((self.earliest_leave(u), u) for u in on):
-            if instant == _NEVER:
-                break
-            free = free + amounts[u]
-            steps.append((instant, free))
-        return steps
+    def _room_at(self, n: int) -> tuple[list[float], Integers]:
+        """Instants, and the most room that node n can have from each on; a VM there counts the smaller of its two amounts."""
+        leaving = sorted((instant, u) for u in self._on(n) if (instant := self.earliest_leave(u)) != _NEVER)
+        given = np.cumsum(self._least_there[[u for _, u in leaving]], axis=0, dtype=np.int64)
+        return [0.0, *(instant for instant, _ in leaving)], np.vstack((self._free[n], self._free[n] + given))
 
     def _earliest_leave(self, v: int) -> float:
         """The earliest end of an action that takes the running VM ``v`` off its node; never, if none may."""
@@ -161,7 +179,7 @@ class _Bound:
             return self.durations.seconds(kind, vm, nodes[n], remote)
         if self._fixed[kind, remote]:
             return self.durations.seconds(kind, vm, nodes[0] if nodes else None, remote)
-        return min(self.durations.seconds(kind, vm, node, remote) for node in nodes)
+        return min(self.durations.seconds(kind, vm, node, remote) for node in self._alike())
 
 
 def _sum(*seconds: float) -> float:

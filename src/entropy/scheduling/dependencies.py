@@ -25,14 +25,20 @@ that end by the earliest instant (in the forecast) at which enough has been give
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right, insort
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from entropy.scheduling.rooms import Amounts
+from entropy.scheduling.rooms import Amounts, Readable
 from entropy.scheduling.steps import Step
 
 __all__ = ["Linked", "link"]
+
+_WINDOW = 2048
+"""Steps whose predecessors are remembered exactly at least so far back in the sequence."""
+_NEAR = 256
+"""Departures from one counter that an arrival chooses among, the first to end: a node never has so many, a zone may."""
 
 
 @dataclass(slots=True)
@@ -45,12 +51,13 @@ class Linked:
     end: float
 
 
-def link(room: Sequence[int], sequence: Sequence[Step], shutdowns: Mapping[int, Step]) -> list[Linked]:
+def link(room: Readable, sequence: Sequence[Step], shutdowns: Mapping[int, Step], latest: Mapping[int, float]) -> list[Linked]:
     """The steps of ``sequence``, then ``shutdowns`` (node -> step), each with what it waits for.
 
-    ``room`` is the room at the very beginning.  Startups stand in ``sequence`` before what uses their nodes.
+    ``room`` is the room at the very beginning.  Startups stand in ``sequence`` before what uses their nodes.  ``latest``: node ->
+    the end of what else a shutdown there waits for.
     """
-    return _Linker(room, sequence).run(sequence, shutdowns)
+    return _Linker(room, sequence).run(sequence, shutdowns, latest)
 
 
 @dataclass(slots=True)
@@ -65,17 +72,48 @@ class _Gift:
         return (self.end, self.giver) < (other.end, other.giver)
 
 
+class _Ancestors:
+    """Per step, a bit set of the steps that have ended when it starts: all those of its window and of the window before.
+
+    So what is remembered of a step does not grow with the plan.  What is forgotten costs a wait that says nothing new, no safety.
+    """
+
+    def __init__(self) -> None:
+        self._bits: list[int] = []
+        self._base = 0
+
+    def add(self, covered: int) -> None:
+        """Remember ``covered`` of the next step."""
+        self._bits.append(covered)
+        k = len(self._bits)
+        if k % _WINDOW == 0:  # the next step opens a window
+            base = max(0, k - _WINDOW)
+            shift = base - self._base
+            for j in range(self._base, k):
+                self._bits[j] = self._bits[j] >> shift if j >= base else 0
+            self._base = base
+
+    def of(self, k: int) -> int:
+        """Bits of step ``k`` and of those before it."""
+        return self._bits[k] | 1 << k - self._base if k >= self._base else 0
+
+    def has(self, covered: int, k: int) -> bool:
+        """Is ``k`` among ``covered``?"""
+        return k >= self._base and covered >> (k - self._base) & 1 == 1
+
+
 class _Linker:
-    def __init__(self, room: Sequence[int], sequence: Sequence[Step]) -> None:
+    def __init__(self, room: Readable, sequence: Sequence[Step]) -> None:
         taken = {counter for step in sequence for counter, _ in step.takes}
-        self.free = {counter: max(room[counter], 0) for counter in taken}
-        self.debt = {counter: -room[counter] for counter in taken if room[counter] < 0}
+        at_first = {counter: room[counter] for counter in taken}
+        self.free = {counter: max(left, 0) for counter, left in at_first.items()}
+        self.debt = {counter: -left for counter, left in at_first.items() if left < 0}
         self.paid_by: dict[int, set[int]] = {}
         self.gifts: dict[int, list[_Gift]] = {counter: [] for counter in taken}
         self.linked: list[Linked] = []
-        self.before: list[int] = []  # per step, a bit set of all steps that have ended when it starts
+        self.before = _Ancestors()
 
-    def run(self, sequence: Sequence[Step], shutdowns: Mapping[int, Step]) -> list[Linked]:
+    def run(self, sequence: Sequence[Step], shutdowns: Mapping[int, Step], latest: Mapping[int, float]) -> list[Linked]:
         last: dict[int, int] = {}
         started: dict[int, int] = {}
         touching: dict[int, list[int]] = {node: [] for node in shutdowns}
@@ -92,22 +130,23 @@ class _Linker:
                 if node in touching:
                     touching[node].append(k)
         for node, step in shutdowns.items():
-            self._place(step, touching[node])
+            self._place(step, touching[node], latest.get(node, 0.0))
         return self.linked
 
-    def _place(self, step: Step, needed: Iterable[int]) -> None:
+    def _place(self, step: Step, needed: Collection[int], earliest: float = 0.0) -> None:
         after, covered = [], 0
         for k in sorted(needed, reverse=True):
-            if not covered >> k & 1:
+            if not self.before.has(covered, k):
                 after.append(k)
-                covered |= self.before[k] | 1 << k
+                covered |= self.before.of(k)
         start = max((self.linked[k].end for k in after), default=0.0)
+        start = max(start, earliest)
         end = round(start + step.seconds, 6)
         for counter, amount in step.gives:
             if amount and counter in self.gifts:
                 insort(self.gifts[counter], _Gift(end, len(self.linked), amount))
         self.linked.append(Linked(step, after[::-1], start, end))
-        self.before.append(covered)
+        self.before.add(covered)
 
     def _draw(self, takes: Amounts, needed: set[int]) -> set[int]:
         """Draw what ``takes`` says; ``needed`` and the departures that this waits for."""
@@ -122,7 +161,7 @@ class _Linker:
                 owed.append((counter, amount, False))
         implied = 0
         for k in needed:
-            implied |= self.before[k] | 1 << k
+            implied |= self.before.of(k)
         open_: list[tuple[int, int, bool]] = []
         for counter, amount, debt in owed:
             amount = self._from_implied(counter, amount, implied, debt)
@@ -139,20 +178,22 @@ class _Linker:
         instant = max(instant, *(self._enough_at(counter, amount) for counter, amount in totals.items()))
         for counter, amount, debt in open_:
             amount = self._from_implied(counter, amount, implied, debt)
-            for gift in sorted((g for g in self.gifts[counter] if g.end <= instant), key=lambda g: (-g.left, g.end, g.giver)):
+            gifts = self.gifts[counter]
+            ended = self._near(gifts, bisect_right(gifts, instant, key=_end), amount)
+            for gift in sorted(gifts[:ended], key=lambda g: (-g.left, g.end, g.giver)):
                 if not amount:
                     break
                 amount = self._take(counter, gift, amount, debt)
                 needed.add(gift.giver)
-                implied |= self.before[gift.giver] | 1 << gift.giver
+                implied |= self.before.of(gift.giver)
             assert not amount, "the sequence overdraws a counter"
-            self.gifts[counter] = [g for g in self.gifts[counter] if g.left]
+            gifts[:ended] = [g for g in gifts[:ended] if g.left]
         return needed
 
     def _from_implied(self, counter: int, amount: int, implied: int, debt: bool) -> int:
         if implied and amount:
-            for gift in self.gifts[counter]:
-                if implied >> gift.giver & 1:
+            for gift in islice(self.gifts[counter], _NEAR):
+                if self.before.has(implied, gift.giver):
                     amount = self._take(counter, gift, amount, debt)
                     if not amount:
                         break
@@ -170,9 +211,18 @@ class _Linker:
             self.paid_by[counter].add(gift.giver)
         return amount - drawn
 
+    @staticmethod
+    def _near(gifts: list[_Gift], ended: int, amount: int) -> int:
+        """How many of the ``ended`` gifts to choose among: in a zone of thousands, the first that are enough."""
+        return _NEAR if ended > _NEAR and sum(g.left for g in gifts[:_NEAR]) >= amount else ended
+
     def _enough_at(self, counter: int, amount: int) -> float:
         for gift in self.gifts[counter]:
             amount -= gift.left
             if amount <= 0:
                 return gift.end
         raise AssertionError("the sequence overdraws a counter")
+
+
+def _end(gift: _Gift) -> float:
+    return gift.end

@@ -7,14 +7,16 @@ is followed to what it would release, and the least memory moved per VM brought 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from entropy.problem.problem import Bools, Integers, Problem, State
-from entropy.scheduling.rooms import Books, first_lacking
-from entropy.scheduling.steps import Maker, Step
+from entropy.problem.problem import Integers, positions
+from entropy.scheduling.jobs import Workshop
+from entropy.scheduling.pivots import Ground, Table
+from entropy.scheduling.rooms import Copy, first_lacking
+from entropy.scheduling.steps import Step
 
 __all__ = ["Detour", "Situation", "find_detour"]
 
@@ -24,6 +26,8 @@ _PER_WAITING = 4
 """Lightest VMs proposed for one that waits."""
 _HELPFUL = 12
 """Helpful proposals compared."""
+_STANDING = 128
+"""Pivot nodes tried for one VM (a rule may forbid those with room)."""
 
 _Out = tuple[Step, list[Step]]
 _Way = Callable[[int], _Out | None]
@@ -32,18 +36,17 @@ _Way = Callable[[int], _Out | None]
 
 @dataclass
 class Situation:
-    """A cluster at rest.  ``room`` now; ``quiet``: the room that was there all along (nothing that left is counted).
+    """A cluster at rest, in an attempt.  ``room`` and ``quiet`` are copies of the ground's.
 
-    ``pending``: VM -> the actions that it still waits for; ``at``: VM -> (node, whether it was observed there) of every VM that
-    the plan has moved; ``returning``: VMs that are only on their way back; ``later``: VMs that have to move, but not yet.
+    ``pending``: VM -> the actions that it still waits for; ``moved``: VMs that the attempt has moved; ``returning``: VMs that are
+    only on their way back.
     """
 
-    room: list[int]
-    quiet: list[int]
+    room: Copy
+    quiet: Copy
     pending: dict[int, list[Step]]
-    at: dict[int, tuple[int, bool]]
+    moved: set[int]
     returning: set[int]
-    later: Collection[int] = ()
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,13 @@ class Detour:
     back: frozenset[int] = frozenset()
 
 
-def find_detour(problem: Problem, books: Books, maker: Maker, allowed: Bools, now: Situation, *, suspend: bool) -> Detour | None:
+def find_detour(shop: Workshop, ground: Ground, now: Situation, *, suspend: bool) -> Detour | None:
     """The best way found to let at least one waiting VM reach its goal; ``None`` if none was found.
 
     First through pivot nodes with VMs that have to move anyway, then with VMs that are already where they end; with ``suspend``
-    by suspending a VM that has to move.  ``allowed``: see ``may_enter``.
+    by suspending a VM that has to move.
     """
-    finder = _Finder(problem, books, maker, allowed, now)
+    finder = _Finder(shop, ground, now)
     if suspend:
         return finder.best(finder.proposals(finder.waiting_givers(), finder.suspended))
     return finder.best(finder.proposals(finder.waiting_givers(), finder.through_pivot)) or finder.best(
@@ -70,20 +73,16 @@ def find_detour(problem: Problem, books: Books, maker: Maker, allowed: Bools, no
 
 
 class _Finder:
-    def __init__(self, problem: Problem, books: Books, maker: Maker, allowed: Bools, now: Situation) -> None:
-        self.problem, self.books, self.maker, self.allowed, self.now = problem, books, maker, allowed, now
+    def __init__(self, shop: Workshop, ground: Ground, now: Situation) -> None:
+        self.shop, self.ground, self.now = shop, ground, now
+        self.problem, self.books, self.maker, self.allowed = shop.problem, shop.books, shop.maker, shop.allowed
         self.takers: dict[int, list[int]] = {}
         for v, chain in now.pending.items():
             for counter, _ in chain[0].takes:
                 self.takers.setdefault(counter, []).append(v)
-        shape = problem.capacity.shape
-        nodes = shape[0] * books.width
-        self.free: Integers = np.array(now.room[:nodes], dtype=np.int64).reshape(shape)
-        self.quiet: Integers = np.array(now.quiet[:nodes], dtype=np.int64).reshape(shape)
-        self.inbound: Integers = np.zeros_like(self.free)
-        for v, chain in now.pending.items():
-            if chain[0].target >= 0:
-                self.inbound[chain[0].target] += problem.demand[v]
+        self.listed = ground.table(ground.listed(), now.room, now.quiet)
+        self.all: Table | None = None
+        self.inbound: dict[Table, Integers] = {}
         self.known: dict[int, tuple[Step, list[Step]] | None] = {}
 
     # -- who could make room -----------------------------------------------------------------------
@@ -100,24 +99,20 @@ class _Finder:
     def resting_givers(self) -> dict[int, list[int]]:
         """Counter -> VMs that run where they end, on nodes that somebody waits for, and may be moved away and back."""
         problem, now = self.problem, self.now
-        lacking = {c // self.books.width for chain in now.pending.values() for c, _ in self._lacks(chain[0]) if c < self.free.size}
+        cells, width = self.books.cells, self.books.width
+        lacking = {c // width for chain in now.pending.values() for c, _ in self._lacks(chain[0]) if c < cells}
         found: dict[int, list[int]] = {}
-        if not lacking:
-            return found
-        loose = problem.migratable & ~problem.held & (problem.goal == State.RUNNING) & (problem.state == State.RUNNING)
-        loose &= (problem.consumption <= problem.demand).all(axis=1)
-        for v in loose.nonzero()[0].tolist():
-            if v in now.pending or v in now.later:
-                continue
-            node = now.at[v][0] if v in now.at else int(problem.host[v])
-            if node in lacking and self._may_return(v, node):
-                for r, amount in enumerate(self.books.demand[v]):
+        for node in lacking:
+            there = self.shop.residents(node)
+            loose = problem.migratable[there] & ~problem.held[there] & self.allowed[problem.path_of[there], node]
+            loose &= (problem.consumption[there] <= problem.demand[there]).all(axis=1)
+            for v in there[loose].tolist():
+                if v in now.pending or (self.ground.waits[v] and v not in now.moved):
+                    continue
+                for r, amount in enumerate(problem.demand[v].tolist()):
                     if amount:
-                        found.setdefault(node * self.books.width + r, []).append(v)
+                        found.setdefault(node * width + r, []).append(v)
         return self._lightest(found)
-
-    def _may_return(self, v: int, node: int) -> bool:
-        return bool(self.allowed[self.problem.path_of[v], node])
 
     def _lightest(self, found: dict[int, list[int]]) -> dict[int, list[int]]:
         for who in found.values():
@@ -126,7 +121,7 @@ class _Finder:
 
     def observed(self, v: int) -> bool:
         """Does it count its consumption where it is?  What was thought to stay counts its demand."""
-        return self.now.at[v][1] if v in self.now.at else v in self.now.pending
+        return v in self.now.pending and v not in self.now.moved
 
     # -- how it could get out of the way -------------------------------------------------------------
     def suspended(self, v: int) -> tuple[Step, list[Step]] | None:
@@ -145,33 +140,45 @@ class _Finder:
 
     def _through_pivot(self, v: int) -> tuple[Step, list[Step]] | None:
         chain = self.now.pending.get(v)
-        source = chain[0].source if chain else self.now.at[v][0] if v in self.now.at else int(self.problem.host[v])
+        source = chain[0].source if chain else int(self.shop.changes.host[v])
         goal = chain[0].target if chain else source
         for pivot in self._pivots(v, source, goal):
             step = self.maker.migrate(v, source, pivot, observed=self.observed(v))
-            self.books.fill(self.now.room)
-            self.books.fill(self.now.quiet)
             if first_lacking(self.now.room, step.takes) < 0:
                 return step, [self.maker.migrate(v, pivot, goal, observed=False), *(chain[1:] if chain else ())]
         return None
 
     def _pivots(self, v: int, source: int, goal: int) -> Iterator[int]:
+        yield from self._pivots_of(self.listed, v, source, goal)
+        if not self.ground.few:
+            if self.all is None:
+                nodes = np.arange(self.problem.n_nodes, dtype=np.int32)
+                self.all = self.ground.table(nodes, self.now.room, self.now.quiet)
+            yield from self._pivots_of(self.all, v, source, goal)
+
+    def _pivots_of(self, table: Table, v: int, source: int, goal: int) -> list[int]:
         """Nodes with room for ``v`` now: first those whose room nobody else waits for, then those that the plan has used least
         (there it can go at once), then the emptiest."""
         demand = self.problem.demand[v]
-        fits = (self.free >= demand).all(axis=1) & self.allowed[self.problem.path_of[v]]
-        fits[[source, goal]] = False
-        nodes = fits.nonzero()[0]
-        if not len(nodes):
-            return
-        left = self.free[nodes] - demand
-        harmful = (left < self.inbound[nodes]).any(axis=1)
-        capacity = np.maximum(self.problem.capacity[nodes], 1)
-        if self.books.width:
-            slack, unused = ((table / capacity).min(axis=1) for table in (left, self.quiet[nodes] - demand))
-        else:
-            slack = unused = np.zeros(len(nodes))
-        yield from nodes[np.lexsort((nodes, -slack, -np.minimum(unused, 0.0), harmful))].tolist()
+        fits = (table.free >= demand).all(axis=1) & self.allowed[self.problem.path_of[v], table.nodes]
+        fits &= (table.nodes != source) & (table.nodes != goal)
+        rows = positions(fits)
+        if not len(rows):
+            return []
+        nodes, left = table.nodes[rows], table.free[rows] - demand
+        harmful = (left < self._inbound(table)[rows]).any(axis=1)
+        slack, unused = (self.ground.share(room, nodes) for room in (left, table.quiet[rows] - demand))
+        found: list[int] = nodes[np.lexsort((nodes, -slack, -np.minimum(unused, 0.0), harmful))].tolist()
+        return found[:_STANDING]
+
+    def _inbound(self, table: Table) -> Integers:
+        """What waits to enter each node of ``table``."""
+        if table not in self.inbound:
+            found = self.inbound[table] = np.zeros_like(table.free)
+            for v, chain in self.now.pending.items():
+                if (k := table.row.get(chain[0].target, -1)) >= 0:
+                    found[k] += self.problem.demand[v]
+        return self.inbound[table]
 
     # -- proposals, and what each would release ------------------------------------------------------
     def proposals(self, givers: Mapping[int, list[int]], way: _Way) -> Iterator[Detour]:
@@ -243,7 +250,6 @@ class _Finder:
     def _released(self, proposal: Detour) -> int:
         """How many waiting VMs would reach their goals after the proposal (those on their way back not counted)."""
         room, pending = self.now.room, self.now.pending
-        self.books.fill(room)
         delta: dict[int, int] = {}
         work: list[int] = []
 

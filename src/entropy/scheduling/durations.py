@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from entropy.model.cluster import VM, Node
@@ -96,6 +96,28 @@ class DurationModel:
         if not 0.0 <= value <= _LONGEST:
             raise self._refuse(key, expression, vm, node, f"the result is {value:g} s")
         return value
+
+    def seconds_each(self, kind: str, vms: Sequence[VM], nodes: Sequence[Node], remote: bool = False) -> list[float]:
+        """``seconds`` of many actions of one kind, of ``vms[k]`` on ``nodes[k]``."""
+        expression = self._expressions.get(_key(kind, remote))
+        if expression is None:
+            if (fixed := _FIXED.get(kind)) is not None:
+                return [fixed] * len(vms)
+            return [LATENCY + vm.demand.get("memory", 0.0) / BANDWIDTH for vm in vms]
+        of_vm = [_OF_VM[name] for name in expression.variables if name in _OF_VM]
+        of_node = [_OF_NODE[name] for name in expression.variables if name in _OF_NODE]
+        known: dict[tuple[float, ...], float] = {}
+        found = []
+        for vm, node in zip(vms, nodes, strict=True):
+            like = (*(value(vm) for value in of_vm), *(value(node) for value in of_node))
+            if (seconds := known.get(like)) is None:
+                seconds = known[like] = self.seconds(kind, vm, node, remote)
+            found.append(seconds)
+        return found
+
+    def alike(self, nodes: Sequence[Node]) -> list[Node]:
+        """``nodes`` less those on which every action takes as long as on one before."""
+        return list({tuple(value(node) for value in _OF_NODE.values()): node for node in reversed(nodes)}.values())[::-1]
 
     def depends_on_node(self, kind: str, remote: bool = False) -> bool:
         """Does the duration differ from node to node?"""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from entropy.problem.problem import Problem, State
-from entropy.scheduling.rooms import Books, first_lacking, settle
+import numpy as np
+import numpy.typing as npt
+
+from entropy.problem.problem import Indices, Problem, State, positions
+from entropy.scheduling.rooms import Books, Copy, first_lacking, settle
 from entropy.scheduling.search import Job, Move
 from entropy.scheduling.steps import Changes, Maker, Step, may_enter
 
@@ -30,15 +33,25 @@ class Workshop:
     def __init__(self, problem: Problem, books: Books, maker: Maker, changes: Changes) -> None:
         self.problem, self.books, self.maker, self.changes = problem, books, maker, changes
         self.allowed = may_enter(problem)
+        self._by_node: tuple[Indices, npt.NDArray[np.int64]] | None = None
 
-    def stayers(self) -> list[int]:
+    def stayers(self) -> Indices:
         """VMs that end where they run, and could be moved away and back."""
         problem = self.problem
         runs = (problem.state == State.RUNNING) & (problem.goal == State.RUNNING) & problem.migratable & ~problem.held
-        runs[list(self.changes.chains)] = False
-        back = runs.nonzero()[0]
-        home = self.allowed[problem.path_of[back], problem.host[back]]
-        return [int(v) for v in back[home]]
+        runs &= ~self.changes.differs
+        back = positions(runs)
+        return back[self.allowed[problem.path_of[back], problem.host[back]]]
+
+    def residents(self, node: int) -> Indices:
+        """The VMs that run now and run on ``node`` at the end, by index."""
+        if self._by_node is None:
+            problem, host = self.problem, self.changes.host
+            runs = positions((problem.state == State.RUNNING) & (problem.goal == State.RUNNING))
+            order = runs[np.argsort(host[runs], kind="stable")]
+            self._by_node = order, np.searchsorted(host[order], np.arange(problem.n_nodes + 1))
+        order, first = self._by_node
+        return order[first[node] : first[node + 1]]
 
     def job(self, v: int, chain: Sequence[Step], pivots: Iterable[int]) -> Job:
         """A VM that has to move, from where it is observed."""
@@ -86,7 +99,7 @@ class Workshop:
         moved: set[int] = set()
         for move in moves:
             v = move.vm
-            first = v in self.changes.chains and v not in moved  # what was thought to stay counts its demand; see true_start
+            first = bool(self.changes.differs[v]) and v not in moved  # what was thought to stay counts its demand; see true_start
             moved.add(v)
             vanishes = v in chains and len(chains[v]) > 1 and move.target == chains[v][0].target
             match move.kind:
@@ -100,18 +113,17 @@ class Workshop:
                 steps.append(self.maker.suspend(v, move.target, observed=False))
         return steps
 
-    def true_start(self, steps: Sequence[Step]) -> tuple[list[Step], list[int]]:
+    def true_start(self, steps: Sequence[Step]) -> tuple[list[Step], Copy]:
         """``steps`` and the room at the beginning, with VMs that were thought to stay counted as those that they are: they use
         their consumption where they are observed until they first leave."""
-        room = list(self.books.room)
-        moved: set[int] = set(self.changes.chains)
+        room = Copy(self.books.room)
+        moved: set[int] = set()
         corrected = []
         for step in steps:
-            if step.vm >= 0 and step.vm not in moved:
+            if step.vm >= 0 and step.vm not in moved and not self.changes.differs[step.vm]:
                 moved.add(step.vm)
                 v, onto = step.vm, step.target if step.kind == "migrate" else -1
                 gives = self.books.gives(v, step.source, True, onto)
-                self.books.fill(room)
                 for (counter, amount), (_, used) in zip(self.books.takes(v, step.source)[: self.books.width], gives, strict=False):
                     room[counter] += amount - used
                 step = replace(step, gives=gives)

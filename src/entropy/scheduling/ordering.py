@@ -2,7 +2,8 @@
 
 1. List scheduling with the forecast durations.  Nearly always that is all.
 2. What is blocked is taken apart into components that share no scarce counter.  A component is tried with other priorities,
-   then, if it is small, searched exhaustively (least memory moved), else released detour by detour.
+   then, if it is small, searched exhaustively (least memory moved), else released detour by detour.  Of a large one, what could
+   start is taken as ordered, and what waits is taken apart again: it is many knots far from each other.
 3. What is still blocked is searched again, now with VMs that need not move at all; then, where the policy allows it, VMs are
    suspended and resumed.
 4. ``Unorderable``.  It is proven if the exhaustive search over everything that may move has seen every state, or if from the
@@ -11,60 +12,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
-from entropy.problem.problem import Problem
+from entropy.problem.problem import Indices, positions
+from entropy.scheduling.contention import Division
 from entropy.scheduling.detours import Situation, find_detour
+from entropy.scheduling.effort import Effort
 from entropy.scheduling.jobs import Workshop, split
+from entropy.scheduling.pivots import Ground
 from entropy.scheduling.proof import nothing_moves, search_everything
-from entropy.scheduling.rooms import Books, first_lacking, settle
+from entropy.scheduling.rooms import Copy, Readable, first_lacking, settle
 from entropy.scheduling.search import search
-from entropy.scheduling.steps import Changes, Maker, Step
+from entropy.scheduling.steps import Step
 from entropy.scheduling.timetable import Chains, Priority, play, scarce, urgent_first
 from entropy.scheduling.unorderable import Unorderable
 
-__all__ = ["arrange"]
+__all__ = ["Arranged", "arrange"]
 
 _SMALL = 10
 """VMs that have to move, up to which a component is searched with detours."""
 _MIDDLE = 30
 """... up to which it is searched for an order without detours."""
+_LARGE = 1000
+"""... up to which other priorities are tried."""
 _LOOKED = 75_000
 """Moves looked at in one search of a component, about a quarter of a second."""
-_ALL_LOOKED = 300_000
-"""Moves looked at in all searches of components of one call, about a second."""
 _FEW_NODES = 14
 """Nodes up to which a search considers all of them as pivots."""
 _PIVOTS = 6
 """Pivot nodes outside the component that a search considers, where there are many nodes."""
 
 
-def arrange(problem: Problem, books: Books, maker: Maker, changes: Changes) -> list[Step]:
-    """A sequence of all actions but the shutdowns, safe when carried out one at a time; detours included.
+@dataclass(frozen=True)
+class Arranged:
+    """``steps``: a sequence that is safe when carried out one at a time.  It holds ``all`` of the plan, or all but what is in bulk.
 
-    Raises ``Unorderable``.
+    ``room``: the room at the very beginning, with VMs that make a detour counted as what they are.  ``shop`` keeps the books of it.
     """
-    room = list(books.room)
-    played = play(room, changes.chains, changes.startups, urgent_first)
+
+    steps: list[Step]
+    room: Readable
+    shop: Workshop
+    all: bool = False
+
+
+def arrange(shop: Workshop, division: Division, afresh: Callable[[], Workshop], effort: Effort) -> Arranged:
+    """A sequence of all actions but the shutdowns and those in bulk, safe when carried out one at a time; detours included.
+
+    ``afresh`` gives books and actions in which nothing is in bulk.  Raises ``Unorderable``.
+    """
+    room = Copy(shop.books.room)
+    played = play(room, division.chains, shop.changes.startups, urgent_first)
+    part = {v: k for k, group in enumerate(_components(division.chains, division.scarce)) for v in group}
+    steps = sorted(played.sequence, key=lambda step: part.get(step.vm, step.vm if step.vm < 0 else len(part)))
     if not played.blocked:
-        return played.sequence
-    return _Arranger(problem, books, maker, changes).arrange(played.sequence, set(played.blocked))
+        return Arranged(steps, shop.books.room, shop)
+    return _Arranger(shop, division, afresh, effort).arrange(steps, set(played.blocked))
 
 
-def _longest_first(chains: Chains, _room: Sequence[int]) -> dict[int, tuple[float, ...]]:
+def _longest_first(chains: Chains, _room: Readable) -> dict[int, tuple[float, ...]]:
     return {v: (-chain[0].seconds, v) for v, chain in chains.items()}
 
 
-def _migrations_first(chains: Chains, room: Sequence[int]) -> dict[int, tuple[float, ...]]:
+def _migrations_first(chains: Chains, room: Readable) -> dict[int, tuple[float, ...]]:
     keys = urgent_first(chains, room)
     return {v: (float(chain[0].kind in ("run", "resume")), *keys[v]) for v, chain in chains.items()}
 
 
-def _smallest_first(chains: Chains, _room: Sequence[int]) -> dict[int, tuple[float, ...]]:
+def _smallest_first(chains: Chains, _room: Readable) -> dict[int, tuple[float, ...]]:
     return {v: (float(chain[0].kind in ("run", "resume")), chain[0].seconds, v) for v, chain in chains.items()}
 
 
@@ -80,88 +99,86 @@ _VARIANTS: tuple[tuple[Priority, bool], ...] = (
 class _Stuck:
     """Where an attempt ended: the room at rest, what was done, and what could not be."""
 
-    room: list[int]
+    room: Copy
     done: list[Step]
     pending: dict[int, list[Step]]
-    at: dict[int, tuple[int, bool]]
 
 
 class _Arranger:
-    def __init__(self, problem: Problem, books: Books, maker: Maker, changes: Changes) -> None:
-        self.problem, self.books, self.maker, self.changes = problem, books, maker, changes
-        self.shop = Workshop(problem, books, maker, changes)
-        self.allowed = self.shop.allowed
-        self.room = list(books.room)
-        self.done: list[Step] = []
-        self.quiet = list(books.room)  # the room that was there all along: what left is not counted, so rarely used nodes stand out
-        self.looks_left = _ALL_LOOKED
+    def __init__(self, shop: Workshop, division: Division, afresh: Callable[[], Workshop], effort: Effort) -> None:
+        self.shop, self.division, self.afresh, self.effort = shop, division, afresh, effort
+        self.problem, self.books = shop.problem, shop.books
+        self.ground = Ground(shop.problem, shop.books, shop.allowed, division.chains)
 
-    def arrange(self, sequence: Sequence[Step], blocked: set[int]) -> list[Step]:
-        chains = self.changes.chains
-        groups = [g for g in _components(chains, scarce(chains.values(), self.books.room)) if not blocked.isdisjoint(g)]
+    def arrange(self, sequence: Sequence[Step], blocked: set[int]) -> Arranged:
+        chains = self.division.chains
+        groups = [g for g in _components(chains, self.division.scarce) if not blocked.isdisjoint(g)]
         tight = {v for group in groups for v in group}
-        self._carry_out(step for step in sequence if step.vm not in tight)
-        waiting = sorted(groups, key=lambda g: (len(g), g))
+        self.ground.carry_out(step for step in sequence if step.vm not in tight)
+        waiting: list[Chains] = sorted(({v: chains[v] for v in group} for group in groups), key=_size)
         while waiting:
-            still = [group for group in waiting if not self._solve({v: chains[v] for v in group})]
-            if len(still) == len(waiting):
-                self._last_attempts([{v: chains[v] for v in group} for group in still])
+            asked = sum(map(len, waiting))
+            still: list[Chains] = []
+            for k, group in enumerate(waiting):
+                if self.effort.over:
+                    self._give_up([*still, *waiting[k:]])
+                still += self._solve(group)
+            if sum(map(len, still)) == asked:
+                if (whole := self._last_attempts(still)) is not None:
+                    return whole
                 break
-            waiting = still
-        return self._corrected()
-
-    def _carry_out(self, steps: Iterable[Step]) -> None:
-        for step in steps:
-            self.books.fill(self.room)
-            self.books.fill(self.quiet)
-            settle(self.room, step.takes, step.gives)
-            settle(self.quiet, step.takes, ())
-            self.done.append(step)
-
-    def _present(self) -> list[int]:
-        self.books.fill(self.room)
-        return list(self.room)
+            waiting = sorted(still, key=_size)
+        corrected, room = self.shop.true_start(self.ground.done)
+        return Arranged(corrected, room, self.shop)
 
     # -- one component -------------------------------------------------------------------------------
-    def _solve(self, chains: Chains) -> bool:
+    def _solve(self, chains: Chains) -> list[Chains]:
+        """What is left of a component: nothing, the whole, or (of a large one) the knots in it."""
         stuck: list[_Stuck] = []
-        for priority, reserve in _VARIANTS:
-            room = self._present()
+        for priority, reserve in _VARIANTS if len(chains) <= _LARGE else _VARIANTS[:1]:
+            room = Copy(self.ground.room)
             played = play(room, chains, {}, priority, reserve=reserve)
             if not played.blocked:
-                self._carry_out(played.sequence)
-                return True
-            stuck.append(_Stuck(room, played.sequence, played.blocked, _moved(played.sequence)))
+                self.ground.carry_out(played.sequence)
+                return []
+            stuck.append(_Stuck(room, played.sequence, played.blocked))
         if (found := self._searched(chains, ())) is not None:
-            self._carry_out(found)
-            return True
+            self.ground.carry_out(found)
+            return []
         best = min(stuck, key=lambda s: sum(int(self.problem.weight[v]) + 1 for v in s.pending))
+        if len(chains) > _LARGE and len(best.pending) < len(chains):
+            return self._taken_apart(best)
         released, rest = self._released(best, suspend=False)
         if rest.pending:
-            return False
-        self._carry_out(released)
-        return True
+            return [chains]
+        self.ground.carry_out(released)
+        return []
+
+    def _taken_apart(self, stuck: _Stuck) -> list[Chains]:
+        self.ground.carry_out(stuck.done)
+        waiting = stuck.pending
+        return [{v: waiting[v] for v in group} for group in _components(waiting, scarce(waiting.values(), stuck.room))]
 
     def _searched(self, chains: Chains, others: Sequence[int]) -> list[Step] | None:
         """An order of a small component with the least memory moved, or ``None``."""
         early, core, late = split(chains)
         if len(core) > _MIDDLE:
             return None
-        room = self._present()
+        room = Copy(self.ground.room)
         for step in early:
             settle(room, step.takes, step.gives)
         zones = {n for chain in core.values() for step in chain for n in step.nodes}
         pivots = self._pivots(room, core, zones) if len(core) <= _SMALL else []
         jobs = [self.shop.job(v, chain, pivots) for v, chain in core.items()]
         jobs += [self.shop.stayer(v, pivots, max) for v in others]
-        found = search(self.books, room, jobs, most=min(_LOOKED, self.looks_left), leave_goal=False)
-        self.looks_left -= found.looked
+        found = search(self.books, room, jobs, most=self.effort.looks(_LOOKED), leave_goal=False)
+        self.effort.spend(found.looked)
         if found.moves is None:
             return None
         return self._completed(early, self.shop.steps(found.moves, core), late)
 
     def _completed(self, early: list[Step], middle: list[Step], late: list[Step]) -> list[Step] | None:
-        room = self._present()
+        room = Copy(self.ground.room)
         steps = [*early, *middle, *late]
         for step in steps:
             if first_lacking(room, step.takes) >= 0:
@@ -169,50 +186,46 @@ class _Arranger:
             settle(room, step.takes, step.gives)
         return steps
 
-    def _pivots(self, room: Sequence[int], core: Collection[int], near: set[int]) -> list[int]:
+    def _pivots(self, room: Copy, core: Collection[int], near: set[int]) -> list[int]:
         """Nodes worth standing on: those of the component, and the emptiest others; those to be preferred last."""
-        problem = self.problem
-        quiet = self._share(self.quiet)
+        problem, ground = self.problem, self.ground
         if problem.n_nodes <= _FEW_NODES:
+            everywhere = np.arange(problem.n_nodes, dtype=np.int32)
+            quiet = ground.share(ground.table(everywhere, room, Copy(ground.quiet)).quiet, everywhere)
             return sorted(range(problem.n_nodes), key=lambda n: (n not in near, quiet[n]))
-        cells = problem.n_nodes * self.books.width
-        free = np.array(room[:cells], dtype=np.int64).reshape(problem.capacity.shape)
-        takes_one = (free >= problem.demand[list(core)].min(axis=0)).all(axis=1) & self.allowed.any(axis=0)
-        takes_one[list(near)] = False
-        best = sorted(takes_one.nonzero()[0].tolist(), key=lambda n: (quiet[n], n))[-_PIVOTS:]
+        best = self._emptiest(ground.listed(), room, core, near)
+        if not best and not ground.few:
+            best = self._emptiest(np.arange(problem.n_nodes, dtype=np.int32), room, core, near)
         return [*sorted(near), *best]
 
-    def _share(self, counters: Sequence[int]) -> npt.NDArray[np.float64]:
-        """Per node, the share of its scarcest resource that ``counters`` leaves."""
-        problem = self.problem
-        if not self.books.width:
-            return np.ones(problem.n_nodes)
-        left = np.array(counters[: problem.n_nodes * self.books.width], dtype=np.float64).reshape(problem.capacity.shape)
-        return np.asarray((left / np.maximum(problem.capacity, 1)).min(axis=1))
+    def _emptiest(self, nodes: Indices, room: Copy, core: Collection[int], near: set[int]) -> list[int]:
+        problem, table = self.problem, self.ground.table(nodes, room, Copy(self.ground.quiet))
+        vms = list(core)
+        takes_one = (table.free >= problem.demand[vms].min(axis=0)).all(axis=1)
+        takes_one &= self.shop.allowed[np.unique(problem.path_of[vms])][:, nodes].any(axis=0)
+        takes_one[[table.row[n] for n in near if n in table.row]] = False
+        rows = positions(takes_one)
+        quiet = self.ground.share(table.quiet[rows], nodes[rows])
+        found: list[int] = nodes[rows][np.lexsort((nodes[rows], quiet))[-_PIVOTS:]].tolist()
+        return found
 
     # -- detours ----------------------------------------------------------------------------------------
     def _released(self, stuck: _Stuck, *, suspend: bool) -> tuple[list[Step], _Stuck]:
         """Detour by detour until nothing waits any more, or nothing helps."""
-        room, at = list(stuck.room), _moved(self.done) | stuck.at
-        self.books.fill(room)
-        later = self.changes.chains.keys() - at.keys() - stuck.pending.keys()
+        room, quiet = stuck.room.twin(), Copy(self.ground.quiet)
         pending = {v: list(chain) for v, chain in stuck.pending.items()}
-        steps = list(stuck.done)
+        steps: list[Step] = []
+        moved: set[int] = set()
         returning: set[int] = set()
-        self.books.fill(self.quiet)
-        quiet = list(self.quiet)
-        for step in steps:
-            settle(quiet, step.takes, ())
 
         def follow(sequence: Iterable[Step]) -> None:
             for step in sequence:
                 steps.append(step)
-                at.update(_moved([step]))
+                moved.add(step.vm)
                 settle(quiet, step.takes, ())
 
-        while pending:
-            self.books.fill(room)
-            self.books.fill(quiet)
+        follow(stuck.done)
+        while pending and not self.effort.over:
             ahead = {v: chain for v, chain in pending.items() if v not in returning}
             played = play(room, ahead or pending, {}, urgent_first)
             follow(played.sequence)
@@ -222,10 +235,10 @@ class _Arranger:
             returning &= pending.keys()
             detour = None
             if ahead:
-                now = Situation(room, quiet, pending, at, returning, later)
-                detour = find_detour(self.problem, self.books, self.maker, self.allowed, now, suspend=False)
+                now = Situation(room, quiet, pending, moved, returning)
+                detour = find_detour(self.shop, self.ground, now, suspend=False)
                 if detour is None and suspend:
-                    detour = find_detour(self.problem, self.books, self.maker, self.allowed, now, suspend=True)
+                    detour = find_detour(self.shop, self.ground, now, suspend=True)
             if detour is None:
                 played = play(room, pending, {}, urgent_first)
                 follow(played.sequence)
@@ -238,49 +251,56 @@ class _Arranger:
             follow(detour.steps)
             pending |= detour.then
             returning |= detour.back
-        return steps, _Stuck(room, steps, pending, at)
+        return steps, _Stuck(room, steps, pending)
 
     # -- the last attempts ----------------------------------------------------------------------------------
-    def _last_attempts(self, components: Sequence[Chains]) -> None:
-        """Everything that is left.  Raises ``Unorderable``."""
+    def _last_attempts(self, components: Sequence[Chains]) -> Arranged | None:
+        """Everything that is left; the whole plan, where it was ordered anew.  Raises ``Unorderable``."""
         chains = {v: chain for component in components for v, chain in component.items()}
         steps, rest = self._released(self._played(chains), suspend=False)
         if not rest.pending:
-            self._carry_out(steps)
-            return
+            self.ground.carry_out(steps)
+            return None
         if (found := self._searched(chains, self._neighbours(chains))) is not None:
-            self._carry_out(found)
-            return
-        whole, proven = search_everything(self.shop)
+            self.ground.carry_out(found)
+            return None
+        if self.effort.over:
+            self._give_up(components)
+        shop = self.afresh()
+        whole, proven = search_everything(shop, self.effort)
         if whole is not None:
-            self.room, self.quiet, self.done = list(self.books.room), list(self.books.room), []
-            self._carry_out(whole)
-            return
+            return Arranged(*shop.true_start(whole), shop, all=True)
         if not self.problem.allow_suspend or proven:
-            raise Unorderable(self._reason(rest), rest.pending, proven=proven or nothing_moves(self.shop))
+            raise Unorderable(self._reason(rest), rest.pending, proven=proven or nothing_moves(shop))
         for component in components:
             steps, rest = self._released(self._played(component), suspend=True)
             if rest.pending:
                 raise Unorderable(self._reason(rest), rest.pending, proven=False)
-            self._carry_out(steps)
+            self.ground.carry_out(steps)
+        return None
 
     def _played(self, chains: Chains) -> _Stuck:
-        room = self._present()
+        room = Copy(self.ground.room)
         played = play(room, chains, {}, _migrations_first)
-        return _Stuck(room, played.sequence, played.blocked, _moved(played.sequence))
+        return _Stuck(room, played.sequence, played.blocked)
 
     def _neighbours(self, chains: Chains) -> list[int]:
         """VMs that stay on the nodes of the component and could be moved away and back, the lightest few."""
-        nodes = {n for chain in chains.values() for step in chain for n in step.nodes}
-        found = [v for v in self.shop.stayers() if int(self.problem.host[v]) in nodes]
-        found.sort(key=lambda v: (int(self.problem.weight[v]), v))
-        return found[: max(0, _SMALL - len(chains))]
+        most = _SMALL - len(chains)
+        if most <= 0:
+            return []
+        near = np.zeros(self.problem.n_nodes, dtype=np.bool_)
+        near[[n for chain in chains.values() for step in chain for n in step.nodes]] = True
+        stayers = self.shop.stayers()
+        found: list[int] = stayers[near[self.problem.host[stayers]]].tolist()
+        return sorted(found, key=lambda v: (int(self.problem.weight[v]), v))[:most]
 
     # -- how it ends ------------------------------------------------------------------------------------------
-    def _corrected(self) -> list[Step]:
-        corrected, room = self.shop.true_start(self.done)
-        self.books.room[:] = room
-        return corrected
+    def _give_up(self, components: Sequence[Chains]) -> NoReturn:
+        """The time is over."""
+        pending = [v for component in components for v in component]
+        reason = f"{self._reason(self._played(components[0]))} The time to look for one is over."
+        raise Unorderable(reason, pending, proven=False)
 
     def _reason(self, stuck: _Stuck) -> str:
         """Who waits for what, for an operator."""
@@ -307,11 +327,11 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _moved(steps: Iterable[Step]) -> dict[int, tuple[int, bool]]:
-    return {step.vm: (step.target, False) for step in steps if step.vm >= 0 and step.target >= 0}
+def _size(chains: Chains) -> tuple[int, list[int]]:
+    return len(chains), sorted(chains)
 
 
-def _components(chains: Chains, tight: set[int]) -> list[list[int]]:
+def _components(chains: Chains, tight: Collection[int]) -> list[list[int]]:
     """VMs whose actions share a scarce counter, directly or through others."""
     parent: dict[int, int] = {}
 

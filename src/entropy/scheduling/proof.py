@@ -8,8 +8,10 @@ from itertools import combinations
 
 import numpy as np
 
+from entropy.problem.problem import Indices, positions
+from entropy.scheduling.effort import Effort
 from entropy.scheduling.jobs import Count, Workshop, split
-from entropy.scheduling.rooms import first_lacking, settle
+from entropy.scheduling.rooms import Copy, first_lacking, settle, summed
 from entropy.scheduling.search import search
 from entropy.scheduling.steps import Step
 
@@ -21,9 +23,11 @@ _MOVERS, _NODES = 14, 14
 """Largest problem that is searched."""
 _WAVERING = 4
 """VMs whose consumption is not their demand, up to which each set of them is tried as those that leave and come back."""
+_COMPARED = 20_000_000
+"""Nodes compared with demands before it is given up to show that nothing moves."""
 
 
-def search_everything(shop: Workshop) -> tuple[list[Step] | None, bool]:
+def search_everything(shop: Workshop, effort: Effort) -> tuple[list[Step] | None, bool]:
     """(an order from the very beginning in which whatever may move moves, is it proven that there is none).
 
     A VM that is moved away and back counts its consumption until it leaves, one that never is its demand.  Counting the larger
@@ -31,11 +35,13 @@ def search_everything(shop: Workshop) -> tuple[list[Step] | None, bool]:
     that leave is searched on its own.
     """
     problem, changes = shop.problem, shop.changes
-    early, core, late = split(changes.chains)
-    stayers = shop.stayers()
-    if problem.n_nodes > _NODES or len(core) + len(stayers) > _MOVERS:
+    if problem.n_nodes > _NODES:
         return None, False
-    room = list(shop.books.room)
+    early, core, late = split(changes.everything(shop.maker))
+    stayers = shop.stayers().tolist()
+    if len(core) + len(stayers) > _MOVERS:
+        return None, False
+    room = Copy(shop.books.room)
     for step in early:
         settle(room, step.takes, step.gives)
     nodes = range(problem.n_nodes)
@@ -45,7 +51,7 @@ def search_everything(shop: Workshop) -> tuple[list[Step] | None, bool]:
 
     def attempt(count: Count, others: Sequence[int], leaving: Collection[int] = ()) -> tuple[list[Step] | None, bool]:
         optional = [shop.stayer(v, nodes, count, suspendable=problem.allow_suspend, leaves=v in leaving) for v in others]
-        found = search(shop.books, room, movers + optional, most=_LOOKED)
+        found = search(shop.books, room, movers + optional, most=effort.last_looks(_LOOKED))
         if found.moves is None:
             return None, found.exhausted
         steps = [*changes.startups.values(), *early, *shop.steps(found.moves, core), *late]
@@ -75,26 +81,26 @@ def _more_pivots(shop: Workshop) -> bool:
 
 def nothing_moves(shop: Workshop) -> bool:
     """From the beginning, all stops and suspends done, can no VM at all be moved anywhere?"""
-    problem, width = shop.problem, shop.books.width
-    early, core, _ = split(shop.changes.chains)
+    problem, books, moves = shop.problem, shop.books, shop.changes.single
+    migrates = moves.vm[moves.arrives() & moves.leaves(problem)]
     stayers = shop.stayers()
-    if _more_pivots(shop) or (problem.allow_suspend and (core or stayers)):
+    if _more_pivots(shop) or shop.changes.chains or (problem.allow_suspend and (len(migrates) or len(stayers))):
         return False
-    if any(chain[0].kind != "migrate" or len(chain) > 1 for chain in core.values()):
-        return False
-    room = list(shop.books.room)
-    for step in early:
-        settle(room, step.takes, step.gives)
-    free = np.array(room[: problem.n_nodes * width], dtype=np.int64).reshape(problem.capacity.shape)
-    if stayers:
-        spare = np.maximum(problem.demand[stayers] - problem.consumption[stayers], 0)
-        np.add.at(free, problem.host[stayers], spare)
-    for v in (*core, *stayers):
-        fits = (free >= problem.demand[v]).all(axis=1) & shop.allowed[problem.path_of[v]]
-        fits[problem.host[v]] = False
-        for n in fits.nonzero()[0].tolist():
-            takes = shop.books.takes(v, n, int(problem.host[v]))
-            shop.books.fill(room)
-            if first_lacking(room, takes[width:]) < 0:
+    early = moves[~moves.arrives()]
+    gone = early.vm[early.leaves(problem)]
+    free = books.table + summed(problem.n_nodes, problem.host[gone], problem.consumption[gone])
+    free += summed(problem.n_nodes, problem.host[stayers], np.maximum(problem.demand[stayers] - problem.consumption[stayers], 0))
+    room = Copy(books.room)
+    for step in (shop.maker.single(early, k) for k in range(len(early))):
+        settle(room, (), step.gives)
+    fits: dict[bytes, Indices] = {}
+    for v in (*migrates.tolist(), *stayers.tolist()):
+        key = problem.path_of[v].tobytes() + problem.demand[v].tobytes()
+        if key not in fits:
+            if len(fits) * problem.n_nodes > _COMPARED:
+                return False  # not proven
+            fits[key] = positions((free >= problem.demand[v]).all(axis=1) & shop.allowed[problem.path_of[v]])
+        for n in fits[key].tolist():
+            if n != problem.host[v] and first_lacking(room, books.takes(v, n, int(problem.host[v]))[books.width :]) < 0:
                 return False
     return True

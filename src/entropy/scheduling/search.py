@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from entropy.scheduling.rooms import Amounts, Books
+from entropy.scheduling.rooms import Amounts, Books, Copy, Readable
 
 __all__ = ["Found", "Job", "Move", "search"]
 
@@ -69,7 +69,7 @@ State = tuple[int, ...]
 """Per job: ``_START``, ``_GONE``, a node n >= 0 where it runs, or -3 - n with its image on n."""
 
 
-def search(books: Books, room: Sequence[int], jobs: Sequence[Job], *, most: int, leave_goal: bool = True) -> Found:
+def search(books: Books, room: Readable, jobs: Sequence[Job], *, most: int, leave_goal: bool = True) -> Found:
     """The cheapest sequence of moves that brings every job to its goal, looking at about ``most`` moves (some microseconds each).
 
     ``leave_goal``: a VM may be moved away again from where it ends; without it the search is quicker and never ``exhausted``.
@@ -78,24 +78,22 @@ def search(books: Books, room: Sequence[int], jobs: Sequence[Job], *, most: int,
 
 
 class _Search:
-    def __init__(self, books: Books, room: Sequence[int], jobs: Sequence[Job], leave_goal: bool) -> None:
+    def __init__(self, books: Books, room: Readable, jobs: Sequence[Job], leave_goal: bool) -> None:
         self.jobs, self.leave_goal = jobs, leave_goal
         self.occupies: list[dict[int, Amounts]] = []
         for job in jobs:
             nodes = {*job.pivots, job.goal} | ({job.start} if job.start >= 0 else set())
             self.occupies.append({n: books.takes(job.vm, n) for n in nodes})
-        full = list(room)
-        books.fill(full)
+        full = Copy(room)
         for job in jobs:
             for counter, amount in job.counted:
                 full[counter] += amount
         spoken = {c for table in self.occupies for pairs in table.values() for c, _ in pairs}
         self.local = {c: k for k, c in enumerate(sorted(spoken | {c for job in jobs for c, _ in job.at_start}))}
         self.base = [full[c] for c in self.local]
-        self.first_zone = len(books.problem.capacity) * books.width
         self.occupies = [{n: self._localise(pairs) for n, pairs in table.items()} for table in self.occupies]
         self.at_start = [self._localise(job.at_start) for job in jobs]
-        zones = {k for c, k in self.local.items() if c >= self.first_zone}
+        zones = {k for c, k in self.local.items() if c >= books.cells}
         self.zones = [{n: {c for c, _ in pairs if c in zones} for n, pairs in table.items()} for table in self.occupies]
 
     def _localise(self, pairs: Amounts) -> Amounts:

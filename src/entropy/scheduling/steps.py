@@ -1,19 +1,28 @@
-"""What has to be done to whom, in no order yet: each VM's own chain of actions, and the nodes to switch."""
+"""What has to be done to whom, in no order yet: each VM's own actions, and the nodes to switch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from entropy.model.plan import ActionType
-from entropy.problem.problem import Bools, Indices, Problem, State
+from entropy.problem.problem import Bools, Indices, Problem, State, positions
 from entropy.scheduling.durations import DurationModel
-from entropy.scheduling.rooms import Amounts, Books
+from entropy.scheduling.rooms import Amounts, Books, summed
 from entropy.scheduling.unorderable import Unorderable
 
-__all__ = ["Changes", "Maker", "Step", "changes", "may_enter"]
+__all__ = ["KINDS", "Changes", "Maker", "Moves", "Step", "changes", "may_enter", "rounded"]
+
+KINDS: tuple[ActionType, ...] = ("migrate", "run", "stop", "suspend", "resume")
+"""Actions of a VM, by the number that ``Moves.kind`` has."""
+_MIGRATE, _RUN, _STOP, _SUSPEND, _RESUME = range(len(KINDS))
+
+
+_DECIMALS = 6
+"""Decimals of a second that a forecast has."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,11 +46,54 @@ class Step:
         return tuple({n for n in (self.source, self.target) if n >= 0})
 
 
+@dataclass(frozen=True)
+class Moves:
+    """Actions as arrays, int32[K] but for ``kind``: each the only one of its VM, which it finds as it was observed.
+
+    ``kind`` int8[K] indexes ``KINDS``; ``source`` and ``target`` as in ``Step``.
+    """
+
+    vm: Indices
+    kind: npt.NDArray[np.int8]
+    source: Indices
+    target: Indices
+
+    def __len__(self) -> int:
+        return len(self.vm)
+
+    def __getitem__(self, chosen: Bools | Indices) -> Moves:
+        return Moves(self.vm[chosen], self.kind[chosen], self.source[chosen], self.target[chosen])
+
+    def arrives(self) -> Bools:
+        """bool[K]: takes room on its target."""
+        return np.asarray((self.kind == _MIGRATE) | (self.kind == _RUN) | (self.kind == _RESUME))
+
+    def leaves(self, problem: Problem) -> Bools:
+        """bool[K]: gives room back on its source."""
+        stops = (self.kind == _STOP) & (problem.state[self.vm] == State.RUNNING)
+        return np.asarray((self.kind == _MIGRATE) | (self.kind == _SUSPEND) | stops)
+
+
 class Maker:
     """Makes steps of one problem, with their durations and what they take and give."""
 
     def __init__(self, problem: Problem, books: Books, durations: DurationModel) -> None:
-        self._problem, self._books, self._durations = problem, books, durations
+        self.problem, self.durations, self._books = problem, durations, books
+
+    def single(self, moves: Moves, k: int) -> Step:
+        """The ``k``-th of ``moves``."""
+        v, source, target = int(moves.vm[k]), int(moves.source[k]), int(moves.target[k])
+        match int(moves.kind[k]):
+            case 0:
+                return self.migrate(v, source, target)
+            case 1:
+                return self.run(v, target)
+            case 2:
+                return self.stop(v, source, running=bool(self.problem.state[v] == State.RUNNING))
+            case 3:
+                return self.suspend(v, source)
+            case _:
+                return self.resume(v, source, target)
 
     def migrate(self, v: int, source: int, target: int, *, observed: bool = True) -> Step:
         """Live migration; ``observed``: the VM has run on ``source`` since before the plan."""
@@ -73,25 +125,56 @@ class Maker:
 
     def seconds(self, kind: ActionType, v: int, node: int, *, remote: bool = False) -> float:
         """Forecast of one action."""
-        cluster = self._problem.cluster
-        return self._durations.seconds(kind, cluster.vms[v] if v >= 0 else None, cluster.nodes[node] if node >= 0 else None, remote)
+        cluster = self.problem.cluster
+        return self.durations.seconds(kind, cluster.vms[v] if v >= 0 else None, cluster.nodes[node] if node >= 0 else None, remote)
+
+    def seconds_of(self, moves: Moves) -> npt.NDArray[np.float64]:
+        """float64[K]: forecast of each of ``moves``."""
+        cluster = self.problem.cluster
+        found = np.zeros(len(moves))
+        node = np.where(moves.target >= 0, moves.target, moves.source)
+        remote = (moves.kind == _RESUME) & (moves.source != moves.target)
+        for code, kind in enumerate(KINDS):
+            for away in (False, True):
+                k = positions((moves.kind == code) & (remote == away))
+                if len(k):
+                    vms = [cluster.vms[v] for v in moves.vm[k].tolist()]
+                    nodes = [cluster.nodes[n] for n in node[k].tolist()]
+                    found[k] = self.durations.seconds_each(kind, vms, nodes, away)
+        return found
 
 
 @dataclass(frozen=True)
 class Changes:
-    """``chains``: VM -> its actions, one after another; ``startups`` and ``shutdowns``: node -> the action."""
+    """What differs between now and the placement wanted.
 
-    chains: dict[int, list[Step]] = field(default_factory=dict)
+    ``single``: VMs that need one action; ``chains``: VM -> its actions, one after another, where it needs several; ``differs``
+    bool[V]: either; ``startups`` and ``shutdowns``: node -> the action.
+    """
+
+    host: Indices
+    single: Moves
+    chains: dict[int, list[Step]]
+    differs: Bools
     startups: dict[int, Step] = field(default_factory=dict)
     shutdowns: dict[int, Step] = field(default_factory=dict)
+
+    def everything(self, maker: Maker) -> dict[int, list[Step]]:
+        """VM -> its actions, for all; by VM."""
+        chains = {int(v): [maker.single(self.single, k)] for k, v in enumerate(self.single.vm)} | self.chains
+        return {v: chains[v] for v in sorted(chains)}
+
+
+def rounded(seconds: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """float64[K]: as a forecast's starts and ends are rounded, exactly as Python's ``round`` does it."""
+    values, which = np.unique(np.asarray(seconds, dtype=np.float64), return_inverse=True)
+    return np.array([round(x, _DECIMALS) for x in values.tolist()], dtype=np.float64)[which]
 
 
 def may_enter(problem: Problem) -> Bools:
     """bool[D, N]: which nodes a VM with that row as ``path_of`` may newly run on at some instant of a plan."""
     usable = (problem.online | problem.power) & ~problem.untouchable
-    for n, node in enumerate(problem.cluster.nodes):
-        if node.maintenance:
-            usable[n] = False
+    usable[[n for n, node in enumerate(problem.cluster.nodes) if node.maintenance]] = False
     return problem.domains & usable
 
 
@@ -100,24 +183,31 @@ def changes(problem: Problem, host: Indices, maker: Maker) -> Changes:
 
     Raises ``Unorderable`` (proven) naming every VM whose own change is impossible whatever the others do.
     """
-    found = Changes()
-    refusals: list[tuple[int, str]] = []
-    allowed = may_enter(problem)
-    entered = [row.tolist() for row in allowed]
-    for n in (problem.power & ~problem.online).nonzero()[0].tolist():
-        found.startups[n] = maker.switch(n, True)
-    for n in (problem.online & ~problem.power).nonzero()[0].tolist():
-        found.shutdowns[n] = maker.switch(n, False)
     differs = (problem.state != problem.goal) | ((problem.goal != State.READY) & (problem.host != host))
-    for v in differs.nonzero()[0].tolist():
-        chain = _chain(problem, v, int(problem.host[v]), int(host[v]), maker)
-        found.chains[v] = chain
-        if why := _impossible(problem, v, chain, entered[int(problem.path_of[v])]):
+    vms = positions(differs)
+    nowhere = vms[(problem.goal[vms] != State.READY) & (host[vms] < 0)]
+    if len(nowhere):
+        v = int(nowhere[0])
+        raise ValueError(f"host[{v}] is {host[v]}, but VM {problem.vm_name(v)} is to end {State(problem.goal[v]).name.lower()} on a node")
+    single, several = _singles(problem, host, vms)
+    found = Changes(host, single, {}, differs)
+    for n in positions(problem.power & ~problem.online).tolist():
+        found.startups[n] = maker.switch(n, True)
+    for n in positions(problem.online & ~problem.power).tolist():
+        found.shutdowns[n] = maker.switch(n, False)
+    for v in several.tolist():
+        found.chains[v] = _chain(problem, v, int(problem.host[v]), int(host[v]), maker)
+    allowed = may_enter(problem)
+    suspects = {int(single.vm[k]): [maker.single(single, int(k))] for k in positions(_suspect(problem, single, allowed))}
+    refusals: list[tuple[int, str]] = []
+    for v, chain in sorted((suspects | found.chains).items()):
+        if why := _impossible(problem, v, chain, allowed[problem.path_of[v]]):
             refusals.append((v, why))
-    for v in ((problem.goal == State.RUNNING) & (host >= 0)).nonzero()[0].tolist() if found.shutdowns else ():
-        if int(host[v]) in found.shutdowns:
-            refusals.append((v, f"is to run on {problem.node_name(int(host[v]))}, which is to be shut down"))
-    refusals += _overfull(problem, host, found.chains)
+    runs = positions((problem.goal == State.RUNNING) & (host >= 0))
+    closing = np.asarray(problem.online & ~problem.power)
+    for v in runs[closing[host[runs]]].tolist():
+        refusals.append((v, f"is to run on {problem.node_name(int(host[v]))}, which is to be shut down"))
+    refusals += _overfull(problem, host, differs)
     if refusals:
         sentences = [f"{problem.vm_name(v)} {why}" for v, why in refusals[:5]]
         more = f"; and {len(refusals) - 5} more" if len(refusals) > 5 else ""
@@ -125,52 +215,65 @@ def changes(problem: Problem, host: Indices, maker: Maker) -> Changes:
     return found
 
 
-def _overfull(problem: Problem, host: Indices, chains: Mapping[int, Sequence[Step]]) -> list[tuple[int, str]]:
+def _singles(problem: Problem, host: Indices, vms: Indices) -> tuple[Moves, Indices]:
+    """(those of ``vms`` that need one action, those that need several)."""
+    state, goal, here, there = problem.state[vms], problem.goal[vms], problem.host[vms], host[vms]
+    kind = np.full(len(vms), -1, dtype=np.int8)
+    kind[goal == State.READY] = _STOP
+    runs = goal == State.RUNNING
+    kind[runs & (state == State.RUNNING)] = _MIGRATE
+    kind[runs & (state == State.SLEEPING)] = _RESUME
+    kind[runs & (state == State.READY)] = _RUN
+    kind[(goal == State.SLEEPING) & (state == State.RUNNING) & (here == there)] = _SUSPEND
+    source = np.where(kind == _RUN, -1, here).astype(np.int32)
+    target = np.where(runs, there, -1).astype(np.int32)
+    one = kind >= 0
+    return Moves(vms[one], kind[one], source[one], target[one]), vms[~one]
+
+
+def _suspect(problem: Problem, moves: Moves, allowed: Bools) -> Bools:
+    """bool[K]: moves that may be impossible whatever the others do; ``_impossible`` has the last word."""
+    fixed, away = ~problem.migratable[moves.vm], moves.source != moves.target
+    found = (moves.kind == _MIGRATE) & (fixed | problem.held[moves.vm]) | (moves.kind == _RESUME) & away & fixed
+    closed = ~(problem.online | problem.power) | problem.untouchable
+    closed[[n for n, node in enumerate(problem.cluster.nodes) if node.untouchable]] = True
+    for side in (moves.source, moves.target):
+        found |= (side >= 0) & closed[side]
+    found |= (moves.target >= 0) & ~allowed[problem.path_of[moves.vm], moves.target]
+    return np.asarray(found)
+
+
+def _overfull(problem: Problem, host: Indices, differs: Bools) -> list[tuple[int, str]]:
     """VMs that arrive for good where the end is above a limit: whichever comes last can never enter."""
     run = problem.goal == State.RUNNING
-    come = [v for v in chains if run[v]]
-    if not come:
+    come = positions(differs & run)
+    if not len(come):
         return []
-    load = np.zeros_like(problem.capacity)
-    np.add.at(load, host[run], problem.demand[run])
+    load = summed(problem.n_nodes, host[run], problem.demand[run])
     above = load > problem.capacity
+    over = np.asarray(above.any(axis=1))
     found = []
-    for v in come:
-        if above[host[v]].any():
-            r = int(above[host[v]].argmax())
-            end, most = (table[host[v], r] / problem.scale[r] for table in (load, problem.capacity))
-            what = f"{problem.resources[r]} on {problem.node_name(int(host[v]))}"
-            found.append((v, f"cannot enter: {what} would end at {end:g}, over {most:g}"))
+    for v in come[over[host[come]]].tolist():
+        r = int(above[host[v]].argmax())
+        end, most = (table[host[v], r] / problem.scale[r] for table in (load, problem.capacity))
+        what = f"{problem.resources[r]} on {problem.node_name(int(host[v]))}"
+        found.append((v, f"cannot enter: {what} would end at {end:g}, over {most:g}"))
     for limit in problem.limits:
-        if not limit.continuous:
+        if not limit.continuous or limit.weight:
             continue
         members = limit.members[run[limit.members]]
         zones = limit.zone_of[host[members]]
         count = np.bincount(zones, minlength=limit.zones)
         for v in members[count[zones] > limit.most].tolist():
             here, zone_of = int(problem.host[v]), limit.zone_of
-            if v in chains and (problem.state[v] != State.RUNNING or zone_of[here] != zone_of[host[v]]):
+            if differs[v] and (problem.state[v] != State.RUNNING or zone_of[here] != zone_of[host[v]]):
                 found.append((v, f"cannot enter {problem.node_name(int(host[v]))}: rule {limit.source} allows {limit.most} there"))
     return found
 
 
 def _chain(problem: Problem, v: int, here: int, there: int, maker: Maker) -> list[Step]:
-    state, goal = State(int(problem.state[v])), State(int(problem.goal[v]))
-    if goal == State.READY:
-        return [maker.stop(v, here, running=state == State.RUNNING)]
-    if there < 0:
-        raise ValueError(f"host[{v}] is {there}, but VM {problem.vm_name(v)} is to end {goal.name.lower()} on a node")
-    if goal == State.RUNNING:
-        match state:
-            case State.RUNNING:
-                return [maker.migrate(v, here, there)]
-            case State.SLEEPING:
-                return [maker.resume(v, here, there)]
-            case _:
-                return [maker.run(v, there)]
-    match state:
-        case State.RUNNING if here == there:
-            return [maker.suspend(v, here)]
+    """The actions of a VM that is to sleep elsewhere than it is: it arrives, and is suspended."""
+    match State(int(problem.state[v])):
         case State.RUNNING:
             arrive = maker.migrate(v, here, there)
         case State.SLEEPING:
@@ -180,7 +283,7 @@ def _chain(problem: Problem, v: int, here: int, there: int, maker: Maker) -> lis
     return [arrive, maker.suspend(v, there, observed=False)]
 
 
-def _impossible(problem: Problem, v: int, chain: Sequence[Step], entered: Sequence[bool]) -> str:
+def _impossible(problem: Problem, v: int, chain: Sequence[Step], entered: Bools) -> str:
     """Why the VM's own actions cannot be, whatever the others do; empty if they can."""
     for step in chain:
         if step.kind == "migrate" and not problem.migratable[v]:

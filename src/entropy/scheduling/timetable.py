@@ -7,16 +7,16 @@ since carrying it out one action at a time never overdraws a counter either (the
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from entropy.scheduling.rooms import first_lacking
+from entropy.scheduling.rooms import Readable, Room, first_lacking
 from entropy.scheduling.steps import Step
 
-__all__ = ["Played", "Priority", "backlog", "play", "scarce", "urgent_first"]
+__all__ = ["Chains", "Played", "Priority", "backlog", "play", "scarce", "urgent_first"]
 
 Chains = Mapping[int, Sequence[Step]]
-Priority = Callable[[Chains, Sequence[int]], Mapping[int, tuple[float, ...]]]
+Priority = Callable[[Chains, Readable], Mapping[int, tuple[float, ...]]]
 """(chains, room) -> per VM a key; the smallest is tried first."""
 
 _ROUNDS = 12
@@ -31,7 +31,7 @@ class Played:
     blocked: dict[int, list[Step]]
 
 
-def play(room: list[int], chains: Chains, startups: Mapping[int, Step], priority: Priority, *, reserve: bool = False) -> Played:
+def play(room: Room, chains: Chains, startups: Mapping[int, Step], priority: Priority, *, reserve: bool = False) -> Played:
     """Start actions until all are done or nothing runs and nothing can start.
 
     ``room`` is changed to what is left then.  ``startups``: node -> its startup, begun at once; whatever touches the node
@@ -40,7 +40,7 @@ def play(room: list[int], chains: Chains, startups: Mapping[int, Step], priority
     return _Play(room, chains, startups, priority(chains, room), reserve).run()
 
 
-def scarce(chains: Iterable[Sequence[Step]], room: Sequence[int]) -> set[int]:
+def scarce(chains: Iterable[Sequence[Step]], room: Readable) -> set[int]:
     """The counters that cannot take everything that comes before something has left."""
     asked: dict[int, int] = {}
     for chain in chains:
@@ -50,7 +50,7 @@ def scarce(chains: Iterable[Sequence[Step]], room: Sequence[int]) -> set[int]:
     return {counter for counter, amount in asked.items() if room[counter] < amount}
 
 
-def backlog(chains: Chains, tight: set[int]) -> dict[int, float]:
+def backlog(chains: Chains, tight: Collection[int]) -> dict[int, float]:
     """VM -> seconds until the last of what waits for it could end: the longest chain through scarce counters.
 
     Chains that bite their own tail are followed ``_ROUNDS`` actions deep, which puts them first, as they should be.
@@ -58,30 +58,41 @@ def backlog(chains: Chains, tight: set[int]) -> dict[int, float]:
     own = {v: sum(step.seconds for step in chain) for v, chain in chains.items()}
     if not tight:
         return own
-    takers: dict[int, list[int]] = {}
-    givers: dict[int, set[int]] = {}
+    takes: dict[int, set[int]] = {}
+    givers: dict[int, list[int]] = {}
+    best: dict[int, float] = {}
     for v, chain in chains.items():
         for step in chain:
             for counter, _ in step.takes:
                 if counter in tight:
-                    takers.setdefault(counter, []).append(v)
+                    takes.setdefault(v, set()).add(counter)
             for counter, amount in step.gives:
-                if counter in tight and amount:
-                    givers.setdefault(v, set()).add(counter)
+                if amount and counter in tight:
+                    givers.setdefault(counter, []).append(v)
+    grown: Iterable[int] = takes
     longest = dict(own)
     for _ in range(_ROUNDS):
-        best = {counter: max(longest[v] for v in who) for counter, who in takers.items()}
-        changed = False
-        for v, where in givers.items():
-            after = own[v] + max((best.get(counter, 0.0) for counter in where), default=0.0)
-            if after > longest[v]:
-                longest[v], changed = after, True
-        if not changed:
+        risen: set[int] = set()
+        for v in grown:
+            for counter in takes.get(v, ()):
+                if longest[v] > best.get(counter, -1.0):
+                    best[counter] = longest[v]
+                    risen.add(counter)
+        found: dict[int, float] = {}
+        for counter in risen:
+            waits = best[counter]
+            for v in givers.get(counter, ()):
+                after = own[v] + waits
+                if after > found.get(v, longest[v]):
+                    found[v] = after
+        if not found:
             break
+        longest.update(found)
+        grown = found
     return longest
 
 
-def urgent_first(chains: Chains, room: Sequence[int]) -> dict[int, tuple[float, ...]]:
+def urgent_first(chains: Chains, room: Readable) -> dict[int, tuple[float, ...]]:
     """Those that most waits for first, then the longest."""
     longest = backlog(chains, scarce(chains.values(), room))
     return {v: (-longest[v], -chain[0].seconds, v) for v, chain in chains.items()}
@@ -90,32 +101,34 @@ def urgent_first(chains: Chains, room: Sequence[int]) -> dict[int, tuple[float, 
 class _Play:
     def __init__(
         self,
-        room: list[int],
+        room: Room,
         chains: Chains,
         startups: Mapping[int, Step],
         keys: Mapping[int, tuple[float, ...]],
         reserve: bool,
     ) -> None:
         self.room, self.chains, self.startups = room, chains, startups
-        self.rank = {v: k for k, v in enumerate(sorted(chains, key=lambda v: keys[v]))}
+        self.rank = {v: k for k, v in enumerate(sorted(chains, key=keys.__getitem__))}
         self.position = dict.fromkeys(chains, 0)
         self.running: list[tuple[float, int, Step]] = []
         self.sequence: list[Step] = []
-        self.watching: dict[int, set[int]] = {}
+        self.watching: dict[int, list[tuple[int, int]]] = {}  # counter -> (rank, VM) that it keeps waiting, a heap
         self.waiting_for_node: dict[int, set[int]] = {}
         self.off = set(startups)
+        self.free_of_charge: set[int] = set()  # counters that keep somebody waiting who takes nothing of them: they are above their limit
         self.reserved: dict[int, dict[int, int]] | None = {} if reserve else None
 
     def run(self) -> Played:
         for step in self.startups.values():
             self._begin(step, 0.0)
-        self._try(self.chains, 0.0)
+        self._try(self.chains, (), 0.0)
         while self.running:
             now = self.running[0][0]
             woken: set[int] = set()
+            grown: set[int] = set()
             while self.running and self.running[0][0] <= now:
-                self._finish(heapq.heappop(self.running)[2], woken)
-            self._try(woken, now)
+                self._finish(heapq.heappop(self.running)[2], woken, grown)
+            self._try(woken, grown, now)
         blocked = {v: list(chain[self.position[v] :]) for v, chain in self.chains.items() if self.position[v] < len(chain)}
         return Played(self.sequence, blocked)
 
@@ -125,10 +138,11 @@ class _Play:
         heapq.heappush(self.running, (now + step.seconds, len(self.sequence), step))
         self.sequence.append(step)
 
-    def _finish(self, step: Step, woken: set[int]) -> None:
+    def _finish(self, step: Step, woken: set[int], grown: set[int]) -> None:
         for counter, amount in step.gives:
             self.room[counter] += amount
-            woken |= self.watching.pop(counter, set())
+            if counter in self.watching:
+                grown.add(counter)
         if step.vm < 0:
             self.off.discard(step.target)
             woken |= self.waiting_for_node.pop(step.target, set())
@@ -137,30 +151,55 @@ class _Play:
             if self.position[step.vm] < len(self.chains[step.vm]):
                 woken.add(step.vm)
 
-    def _try(self, vms: Iterable[int], now: float) -> None:
-        queue = [(self.rank[v], v) for v in vms]
+    def _try(self, vms: Iterable[int], counters: Iterable[int], now: float) -> None:
+        """Start what can start of ``vms`` and of those that ``counters`` keep waiting, by rank.
+
+        Of those that one counter keeps waiting the next is only looked at when the one before has been: a zone that has room for one
+        more does not wake the thousands that want to enter it.
+        """
+        queue = [(self.rank[v], v, -1) for v in vms]
+        waiting = {counter: self.watching.pop(counter) for counter in counters}
+        for counter, heap in waiting.items():
+            if self.reserved is None:
+                queue.append((*heapq.heappop(heap), counter))
+            else:
+                queue += ((rank, v, -1) for rank, v in heap)
+                heap.clear()
         heapq.heapify(queue)
         while queue:
-            v = heapq.heappop(queue)[1]
-            step = self.chains[v][self.position[v]]
-            if self.off and (node := next((n for n in step.nodes if n in self.off), -1)) >= 0:
-                self.waiting_for_node.setdefault(node, set()).add(v)
-                continue
-            lacking = first_lacking(self.room, step.takes)
-            if lacking < 0 and self.reserved is not None:
-                lacking = self._taken_by_urgent(v, step)
-            if lacking >= 0:
-                self.watching.setdefault(lacking, set()).add(v)
-                if self.reserved is not None:
-                    for counter, amount in step.takes:
-                        self.reserved.setdefault(counter, {})[v] = amount
-                continue
-            self._begin(step, now)
+            _, v, woke = heapq.heappop(queue)
+            self._start(v, now, queue)
+            if woke >= 0 and waiting[woke] and (self.room[woke] > 0 or woke in self.free_of_charge):
+                heapq.heappush(queue, (*heapq.heappop(waiting[woke]), woke))
+        for counter, heap in waiting.items():
+            if heap:
+                for item in self.watching.pop(counter, ()):
+                    heapq.heappush(heap, item)
+                self.watching[counter] = heap
+
+    def _start(self, v: int, now: float, queue: list[tuple[int, int, int]]) -> None:
+        """Start what ``v`` has to do next, or note what it waits for; with ``reserve`` whoever may profit joins the queue."""
+        step = self.chains[v][self.position[v]]
+        if self.off and (node := next((n for n in step.nodes if n in self.off), -1)) >= 0:
+            self.waiting_for_node.setdefault(node, set()).add(v)
+            return
+        lacking = first_lacking(self.room, step.takes)
+        if lacking < 0 and self.reserved is not None:
+            lacking = self._taken_by_urgent(v, step)
+        if lacking >= 0:
+            heapq.heappush(self.watching.setdefault(lacking, []), (self.rank[v], v))
+            if (lacking, 0) in step.takes:
+                self.free_of_charge.add(lacking)
             if self.reserved is not None:
-                for counter, _ in step.takes:
-                    if self.reserved.get(counter, {}).pop(v, None) is not None:
-                        for other in self.watching.pop(counter, set()):
-                            heapq.heappush(queue, (self.rank[other], other))
+                for counter, amount in step.takes:
+                    self.reserved.setdefault(counter, {})[v] = amount
+            return
+        self._begin(step, now)
+        if self.reserved is not None:
+            for counter, _ in step.takes:
+                if self.reserved.get(counter, {}).pop(v, None) is not None:
+                    for rank, other in self.watching.pop(counter, ()):
+                        heapq.heappush(queue, (rank, other, -1))
 
     def _taken_by_urgent(self, v: int, step: Step) -> int:
         assert self.reserved is not None
