@@ -7,6 +7,7 @@ from functools import cache
 from itertools import accumulate
 
 import numpy as np
+import numpy.typing as npt
 
 from entropy.problem.problem import Bools, Indices, Integers, Problem, State, positions
 from entropy.scheduling.durations import DurationModel
@@ -39,13 +40,13 @@ class _Bound:
     def __init__(self, problem: Problem, host: Indices | None, durations: DurationModel) -> None:
         self.problem, self.host, self.durations = problem, host, durations
         self.room_at = cache(self._room_at)
-        self.earliest_leave = cache(self._earliest_leave)
         self._fixed: dict[tuple[str, bool], bool] = {}
         runs = positions(problem.state == State.RUNNING)
         self._runs = runs[np.argsort(problem.host[runs], kind="stable")]
         self._first = np.searchsorted(problem.host[self._runs], np.arange(problem.n_nodes + 1)).tolist()
         self._least_there = np.minimum(problem.demand, problem.consumption)
         self._free = problem.capacity - summed(problem.n_nodes, problem.host[runs], self._least_there[runs])
+        self._leave: npt.NDArray[np.float64] = np.full(problem.n_vms, np.nan)
         self._alike = cache(lambda: durations.alike(problem.cluster.nodes))
 
     def longest(self, must_act: Iterable[int]) -> float:
@@ -53,7 +54,8 @@ class _Bound:
         found = 0.0
         leaving: dict[int, float] = {}
         for n in positions(problem.online & ~problem.power).tolist():
-            leaving[n] = max((leave for v in self._on(n) if (leave := self.earliest_leave(v)) != _NEVER), default=0.0)
+            ends = self._leaving(self._on(n))
+            leaving[n] = float(ends[ends != _NEVER].max(initial=0.0))
         for n in np.flatnonzero(problem.online != problem.power).tolist():
             if problem.power[n]:
                 found = max(found, self._startup(n))
@@ -62,6 +64,7 @@ class _Bound:
         vms = np.fromiter(must_act, dtype=np.int32)
         at_once, seconds = self._at_once(vms)
         found = max(found, seconds)
+        self._look_ahead(vms[~at_once])
         for v in vms[~at_once].tolist():
             found = max(found, self._vm(v))
         return found
@@ -87,10 +90,31 @@ class _Bound:
             seconds = np.minimum(seconds, rounded(durations.seconds_each("suspend", who, onto)) + resume)
         return quick, _sum(0.0, float(seconds.max()))
 
-    def _on(self, n: int) -> list[int]:
+    def _on(self, n: int) -> Indices:
         """The VMs that run on node n now."""
-        found: list[int] = self._runs[self._first[n] : self._first[n + 1]].tolist()
-        return found
+        return self._runs[self._first[n] : self._first[n + 1]]
+
+    def _leaving(self, vms: Indices) -> npt.NDArray[np.float64]:
+        """The earliest end of an action that takes each of the running ``vms`` off its node."""
+        for v in vms[np.isnan(self._leave[vms])].tolist():
+            self._leave[v] = self._earliest_leave(v)
+        return self._leave[vms]
+
+    def _look_ahead(self, vms: Indices) -> None:
+        """Before ``vms`` are looked at one by one: when those that stand in their way can leave."""
+        problem, durations = self.problem, self.durations
+        if self.host is None or durations.depends_on_node("migrate") or durations.depends_on_node("suspend"):
+            return
+        asked = np.zeros(problem.n_nodes, dtype=np.bool_)
+        asked[self.host[vms[self.host[vms] >= 0]]] = True
+        there = self._runs[asked[problem.host[self._runs]]]
+        there = there[problem.migratable[there] & (problem.goal[there] == State.RUNNING)]
+        if len(there):
+            who = [problem.cluster.vms[v] for v in there.tolist()]
+            onto = [problem.cluster.nodes[0]] * len(who)
+            self._leave[there] = durations.seconds_each("migrate", who, onto)
+            if problem.allow_suspend:
+                self._leave[there] = np.minimum(self._leave[there], durations.seconds_each("suspend", who, onto))
 
     def _vm(self, v: int) -> float:
         problem = self.problem
@@ -142,9 +166,12 @@ class _Bound:
 
     def _room_at(self, n: int) -> tuple[list[float], Integers]:
         """Instants, and the most room that node n can have from each on; a VM there counts the smaller of its two amounts."""
-        leaving = sorted((instant, u) for u in self._on(n) if (instant := self.earliest_leave(u)) != _NEVER)
-        given = np.cumsum(self._least_there[[u for _, u in leaving]], axis=0, dtype=np.int64)
-        return [0.0, *(instant for instant, _ in leaving)], np.vstack((self._free[n], self._free[n] + given))
+        there = self._on(n)
+        ends = self._leaving(there)
+        order = np.argsort(ends, kind="stable")
+        order = order[: np.searchsorted(ends[order], _NEVER)]
+        given = np.cumsum(self._least_there[there[order]], axis=0, dtype=np.int64)
+        return [0.0, *ends[order].tolist()], np.vstack((self._free[n], self._free[n] + given))
 
     def _earliest_leave(self, v: int) -> float:
         """The earliest end of an action that takes the running VM ``v`` off its node; never, if none may."""

@@ -71,7 +71,7 @@ def arrange(shop: Workshop, division: Division, afresh: Callable[[], Workshop], 
     steps = sorted(played.sequence, key=lambda step: part.get(step.vm, step.vm if step.vm < 0 else len(part)))
     if not played.blocked:
         return Arranged(steps, shop.books.room, shop)
-    return _Arranger(shop, division, afresh, effort).arrange(steps, set(played.blocked))
+    return _Arranger(shop, division, afresh, effort).arrange(steps, played.blocked)
 
 
 def _longest_first(chains: Chains, _room: Readable) -> dict[int, tuple[float, ...]]:
@@ -110,12 +110,17 @@ class _Arranger:
         self.problem, self.books = shop.problem, shop.books
         self.ground = Ground(shop.problem, shop.books, shop.allowed, division.chains)
 
-    def arrange(self, sequence: Sequence[Step], blocked: set[int]) -> Arranged:
+    def arrange(self, sequence: Sequence[Step], blocked: Chains) -> Arranged:
+        """``sequence`` was found, ``blocked`` could not start."""
         chains = self.division.chains
-        groups = [g for g in _components(chains, self.division.scarce) if not blocked.isdisjoint(g)]
-        tight = {v for group in groups for v in group}
-        self.ground.carry_out(step for step in sequence if step.vm not in tight)
-        waiting: list[Chains] = sorted(({v: chains[v] for v in group} for group in groups), key=_size)
+        groups = [g for g in _components(chains, self.division.scarce) if not blocked.keys().isdisjoint(g)]
+        large = {v for g in groups if len(g) > _LARGE and all(chains[v][0].kind not in ("run", "resume") for v in g) for v in g}
+        again = {v for group in groups for v in group} - large
+        self.ground.carry_out(step for step in sequence if step.vm not in again)
+        waiting: list[Chains] = [{v: chains[v] for v in group} for group in groups if group[0] not in large]
+        if large:
+            waiting += self._knots({v: chain for v, chain in blocked.items() if v in large}, self.ground.room)
+        waiting.sort(key=_size)
         while waiting:
             asked = sum(map(len, waiting))
             still: list[Chains] = []
@@ -147,17 +152,18 @@ class _Arranger:
             return []
         best = min(stuck, key=lambda s: sum(int(self.problem.weight[v]) + 1 for v in s.pending))
         if len(chains) > _LARGE and len(best.pending) < len(chains):
-            return self._taken_apart(best)
+            self.ground.carry_out(best.done)
+            return self._knots(best.pending, best.room)
         released, rest = self._released(best, suspend=False)
         if rest.pending:
             return [chains]
         self.ground.carry_out(released)
         return []
 
-    def _taken_apart(self, stuck: _Stuck) -> list[Chains]:
-        self.ground.carry_out(stuck.done)
-        waiting = stuck.pending
-        return [{v: waiting[v] for v in group} for group in _components(waiting, scarce(waiting.values(), stuck.room))]
+    @staticmethod
+    def _knots(pending: Chains, room: Readable) -> list[Chains]:
+        """What waits at rest, taken apart."""
+        return [{v: pending[v] for v in group} for group in _components(pending, scarce(pending.values(), room))]
 
     def _searched(self, chains: Chains, others: Sequence[int]) -> list[Step] | None:
         """An order of a small component with the least memory moved, or ``None``."""

@@ -10,6 +10,9 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from entropy.scheduling.rooms import Readable, Room, first_lacking
 from entropy.scheduling.steps import Step
 
@@ -55,41 +58,38 @@ def backlog(chains: Chains, tight: Collection[int]) -> dict[int, float]:
 
     Chains that bite their own tail are followed ``_ROUNDS`` actions deep, which puts them first, as they should be.
     """
-    own = {v: sum(step.seconds for step in chain) for v, chain in chains.items()}
-    if not tight:
-        return own
-    takes: dict[int, set[int]] = {}
-    givers: dict[int, list[int]] = {}
-    best: dict[int, float] = {}
-    for v, chain in chains.items():
+    vms = list(chains)
+    own = np.array([sum(step.seconds for step in chain) for chain in chains.values()])
+    if not tight or not vms:
+        return dict(zip(vms, own.tolist(), strict=True))
+    number: dict[int, int] = {}
+    takes: list[tuple[int, int]] = []
+    gives: list[tuple[int, int]] = []
+    for k, chain in enumerate(chains.values()):
         for step in chain:
             for counter, _ in step.takes:
                 if counter in tight:
-                    takes.setdefault(v, set()).add(counter)
+                    takes.append((number.setdefault(counter, len(number)), k))
             for counter, amount in step.gives:
                 if amount and counter in tight:
-                    givers.setdefault(counter, []).append(v)
-    grown: Iterable[int] = takes
-    longest = dict(own)
+                    gives.append((k, number.setdefault(counter, len(number))))
+    taken, taker = _columns(takes)
+    giver, given = _columns(gives)
+    longest = own.copy()
     for _ in range(_ROUNDS):
-        risen: set[int] = set()
-        for v in grown:
-            for counter in takes.get(v, ()):
-                if longest[v] > best.get(counter, -1.0):
-                    best[counter] = longest[v]
-                    risen.add(counter)
-        found: dict[int, float] = {}
-        for counter in risen:
-            waits = best[counter]
-            for v in givers.get(counter, ()):
-                after = own[v] + waits
-                if after > found.get(v, longest[v]):
-                    found[v] = after
-        if not found:
+        best = np.zeros(len(number))  # counter -> what the longest of those that it keeps waiting takes
+        np.maximum.at(best, taken, longest[taker])
+        after = longest.copy()
+        np.maximum.at(after, giver, own[giver] + best[given])
+        if np.array_equal(after, longest):
             break
-        longest.update(found)
-        grown = found
-    return longest
+        longest = after
+    return dict(zip(vms, longest.tolist(), strict=True))
+
+
+def _columns(pairs: list[tuple[int, int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
 
 
 def urgent_first(chains: Chains, room: Readable) -> dict[int, tuple[float, ...]]:
