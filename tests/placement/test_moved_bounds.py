@@ -47,7 +47,7 @@ def _strong(cluster: Cluster, policy: Policy | None = None, most_nodes: int | No
     return _gib(problem, bounds.moved_bound(problem, leaving, most_nodes)), _gib(problem, found.value)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_exchange_bound_never_exceeds_the_optimum(data: st.DataObject) -> None:
     cluster = data.draw(clusters())
@@ -63,7 +63,7 @@ def test_exchange_bound_never_exceeds_the_optimum(data: st.DataObject) -> None:
         assert simple <= found.value <= optimum * _scale(problem)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_any_prices_on_any_grid_prove_no_more_than_the_optimum(data: st.DataObject) -> None:
     cluster = data.draw(clusters())

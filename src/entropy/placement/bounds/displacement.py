@@ -33,8 +33,8 @@ _STEP, _LEAST_STEP = 0.5, 0.1
 """How far towards the model's prices: at first and at least."""
 _CLOSE = 1e-4
 """The prices are good enough when the model promises less than this share of the bound on top."""
-_WORK = 2e-9
-"""Work of looking at one class in one cell, or at one subset of one node's VMs, in the exact model's units."""
+_WORK = 3e-9
+"""Work of a step (``Nodes.steps``) in the exact model's units: about as many seconds on an ordinary machine."""
 
 Floats = npt.NDArray[np.float64]
 

@@ -142,7 +142,10 @@ def _split(grid: Integers, classes: int) -> Integers:
     kind = np.zeros(len(grid), dtype=np.int64)
     if not len(grid):
         return kind
-    exact = np.unique(grid, axis=0, return_inverse=True)[1].reshape(-1)
+    exact = kind
+    for column in grid.T:  # number the distinct rows, column by column
+        found, rank = np.unique(column, return_inverse=True)
+        exact = np.unique(exact * len(found) + rank, return_inverse=True)[1]
     if int(exact.max()) < classes:
         return np.asarray(exact, dtype=np.int64)
     order = np.argsort([len(np.unique(column)) for column in grid.T], kind="stable")

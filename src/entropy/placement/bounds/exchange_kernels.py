@@ -106,7 +106,7 @@ def best_exchanges(
     ``value[n]``: that worth, no less than the true maximum; ``kept`` bool[M], ``used`` bool[N] and ``arrivals`` int32[N, C]: how.
 
     Sets of VMs that leave are searched depth first, in exact amounts, pruned by what room can be worth at most; after ``search`` sets
-    of one node its VMs go through the grid instead, rounded down.
+    of one node the search ends, and its VMs go through the grid, rounded down, where that takes no longer.
     """
     start, demand, weight, class_of, room, profile, forced = residents
     levels, unit = table
@@ -226,13 +226,33 @@ def best_exchanges(
                 for r in range(n_resources):
                     left[r] -= demand[first + i, r]
                 following = path[depth] + 1
-        steps += looked
-        if looked < search:
-            for i in range(count):
-                kept[first + i] = True
-            for d in range(best_depth):
-                kept[first + order[best_path[d]]] = False
-        else:
+        steps += 8 * looked
+        for i in range(count):
+            kept[first + i] = best >= 0
+        for d in range(best_depth):
+            kept[first + order[best_path[d]]] = False
+        if looked >= search:  # cut short: the best of what is found and of what each open branch may still hold
+            ceiling = best
+            while True:
+                if fresh or following < count:
+                    bound, ours = hope[following], 0.0
+                    if not fresh:
+                        bound, ours = hope[following + 1] - key[order[following]], gain[order[following]] * 1.0
+                    for r in range(n_resources):
+                        bound += rate[r] * left[r]
+                    slack = 1e-9 * (abs(bound) + ours + hope[0] + 1.0)
+                    ceiling = max(ceiling, total + int(np.ceil(bound + slack)))
+                fresh = False
+                if depth == 0:
+                    break
+                depth -= 1
+                i = order[path[depth]]
+                total += gain[i]
+                for r in range(n_resources):
+                    left[r] -= demand[first + i, r]
+                following = path[depth] + 1
+            best = ceiling
+        if looked >= search and cells * count <= 16 * search:
             if len(filled) == 0:
                 filled, taken = np.zeros(cells, dtype=np.int64), np.zeros((longest, cells), dtype=np.bool_)
             steps += cells * count
@@ -256,7 +276,7 @@ def best_exchanges(
                         if at[r] >= 0:
                             break
                         at[r] = levels[r] - 1
-            best, best_cell = filled[whole], whole
+            best, best_cell = min(best, filled[whole]), whole
             for i in range(count - 1, -1, -1):
                 kept[first + i] = taken[i, best_cell]
                 if taken[i, best_cell]:

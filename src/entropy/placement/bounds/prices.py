@@ -19,8 +19,8 @@ _DEAREST = 16
 """No class costs more than so many times the memory on the fullest node."""
 _GROUPS = 400
 """Above so many nodes, several share a cut."""
-_SEARCH = 1 << 14
-"""Sets of leavers of one node that are looked at before its VMs are summed on the grid."""
+_SEARCH, _SEARCHES = 1 << 14, 1 << 28
+"""Sets of leavers that are looked at before a node's best exchange is only estimated: of one node, and of all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class Nodes:
         self.most_price = min(dearest * self.scale, (1 << 60) // many)
         self.most_rent = self.most_price // max(int(self.cost.max(initial=0)), 1)
         self._cells = int(np.prod(levels))
-        self._search = search
+        self._search = min(search, max(_SEARCHES // max(n, 1), 256))
         self.steps = 0
         """Steps of all answers so far: cells and classes, sets of VMs looked at."""
 
