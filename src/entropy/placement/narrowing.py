@@ -40,7 +40,7 @@ class Narrowing:
         problem = self._problem
         if len(self._rows) == len(problem.domains):
             return problem
-        domains, domain_of = np.stack(self._rows), self.domain_of
+        domains, domain_of = np.stack(self._rows), self.domain_of.copy()
         may_stay = problem.may_stay.copy()
         placed = positions((problem.host >= 0) & (domain_of != problem.domain_of))
         outside = problem.domains[problem.domain_of[placed], problem.host[placed]] & ~domains[domain_of[placed], problem.host[placed]]
