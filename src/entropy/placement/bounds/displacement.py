@@ -129,7 +129,7 @@ class _Dual:
         self.nodes, self.unit = nodes, unit
         self.columns = len(nodes.exchange.size) + 1
         self._infinity, self._optimal = highspy.kHighsInf, highspy.HighsModelStatus.kOptimal
-        self._highs = highspy.Highs()  # type: ignore[no-untyped-call]
+        self._highs = highspy.Highs()
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("threads", 1)
         limit = 0 if nodes.most_cost is None else nodes.most_cost

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from entropy.placement.bounds.classes import alike
 from entropy.placement.bounds.cover import cover
 from entropy.placement.bounds.dual import dual_bound
 from entropy.placement.bounds.parts import Given, Part, given, partitions, usable_nodes
-from entropy.problem.problem import Indices, Integers, Problem
+from entropy.problem.problem import Integers, Problem
 
 __all__ = ["node_bound", "usable_nodes", "volume_bound"]
 
@@ -60,19 +61,6 @@ def node_classes(room: Integers, cost: Integers) -> tuple[Integers, Integers, In
     order, starts = alike(np.column_stack((room, cost)))
     first = order[starts]
     return room[first], cost[first], np.diff(np.append(starts, len(order)))
-
-
-def alike(rows: Integers) -> tuple[Indices, Indices]:
-    """(order, starts): ``order[starts[k]:starts[k + 1]]`` are the positions of the k-th distinct row, ascending."""
-    code = np.zeros(len(rows), dtype=np.int64)
-    for column in rows.T:
-        if len(column) and column.min() == column.max():
-            continue
-        _, rank = np.unique(column, return_inverse=True)
-        _, code = np.unique(code * (int(rank.max()) + 1) + rank, return_inverse=True)
-    order = np.argsort(code, kind="stable")
-    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-    return order.astype(np.int32), starts.astype(np.int32)
 
 
 def _groups(problem: Problem, known: Given) -> int:
