@@ -19,6 +19,7 @@ def warm_up(progress: Callable[[str], None] = lambda _text: None, go_on: Callabl
     What was compiled before is loaded.  ``go_on`` is asked before each kernel: false ends it early.
     """
     from entropy.placement import kernels
+    from entropy.placement.balance.state import compile_steps
     from entropy.placement.jit import Kernel
     from entropy.placement.metric import best_fit
     from entropy.placement.squeeze import tabu_for
@@ -43,6 +44,7 @@ def warm_up(progress: Callable[[str], None] = lambda _text: None, go_on: Callabl
         (kernels.descend, lambda: kernels.descend.compiled(one, working.home, problem.weight, movable, state, metric, index, 1)),
         (kernels.cram, lambda: kernels.cram.compiled(one[:0], state, metric, index, tabu)),
         (kernels.trade, lambda: kernels.trade.compiled(0, 1, state, metric.share, tabu)),
+        *compile_steps(problem),
     )
     for kernel, compile_one in steps:
         if not go_on():

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from entropy.placement.balance.kernels import Window
-from entropy.placement.balance.state import Balancing, Effort
+from entropy.placement.balance.state import Balancing
 from entropy.placement.bounds.spread import level_bounds
 from entropy.placement.goals import Goals, value_of
 from entropy.placement.metric import Floats
@@ -25,11 +25,8 @@ __all__ = ["balance"]
 _LEAST_PART = 1 / 40
 """An end of the window that cannot be narrowed by this part of what is left to gain stays where it is."""
 _PATIENCE = 4
-_SAMPLE = 24
 _DICE = 4096
 """Most nodes that one node is compared with before it is given up."""
-_BLOCK = 512
-"""Steps between two questions whether time is up."""
 
 
 def balance(working: Working, goals: Goals, over: Callable[[], bool], rng: np.random.Generator) -> Working:
@@ -102,9 +99,8 @@ class _Search:
     def reach(self, window: Window, patience: int) -> bool:
         while not self.over():
             dice = self.rng.permutation(self.nodes)[:_DICE].astype(np.int32)
-            steps, given_up = self.state.narrow(window, dice, Effort(_BLOCK, patience, _SAMPLE))
-            if given_up or steps < _BLOCK:
-                return not given_up
+            if (inside := self.state.narrow(window, dice, patience)) is not None:
+                return inside
         return False
 
     # -- moved memory ------------------------------------------------------------------------------------------------------------------

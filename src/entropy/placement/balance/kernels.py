@@ -16,6 +16,10 @@ from entropy.placement.kernels.state import State, allows, arrive, leave
 from entropy.placement.metric import Floats
 from entropy.problem.problem import Bools, Indices, Integers
 
+_FREE = 0.5
+"""What a change costs beside the memory that it moves, in VMs of average memory: small steps lead nowhere."""
+_AGAIN = 0.3
+"""Share of its cost that moving a VM on costs: it may come home yet."""
 __all__ = ["Moves", "Window", "narrow", "return_home"]
 
 
@@ -124,11 +128,11 @@ def keeps_rules(i: int, j: int, b: int, n: int, state: State) -> bool:
 @kernel
 def _price(i: int, j: int, b: int, n: int, moves: Moves) -> float:
     """What the exchange costs in moved memory.  A second move of a VM costs little: it has been paid."""
-    paid = 0.5
+    paid = _FREE
     if i >= 0 and moves.home[i] != n:
-        paid += moves.cost[i] * (1.0 if moves.home[i] == b else 0.3)
+        paid += moves.cost[i] * (1.0 if moves.home[i] == b else _AGAIN)
     if j >= 0 and moves.home[j] != b:
-        paid += moves.cost[j] * (1.0 if moves.home[j] == n else 0.3)
+        paid += moves.cost[j] * (1.0 if moves.home[j] == n else _AGAIN)
     return paid
 
 
@@ -214,7 +218,7 @@ def _best_change(
                 gone = (demand[i, worst] if i >= 0 else 0) - (demand[j, worst] if j >= 0 else 0)
                 if sign * gone <= 0 or (j >= 0 and not domains[domain_of[j], b]):
                     continue
-                then = 0.0
+                then, enough = 0.0, min(now * (1.0 - 1e-9), now - best * _FREE)
                 for r in range(n_resources):
                     gone = (demand[i, r] if i >= 0 else 0) - (demand[j, r] if j >= 0 else 0)
                     here, there = free[b, r] + gone, free[n, r] - gone
@@ -227,7 +231,9 @@ def _best_change(
                     out = max(least[n, r] - there, there - most[n, r])
                     if out > 0:
                         then += (out * price[n, r]) ** 2
-                if then >= now * (1.0 - 1e-9):
+                    if then >= enough:
+                        break
+                if then >= enough:
                     continue
                 score = (now - then) / _price(i, j, b, n, moves)
                 if score > best and keeps_rules(i, j, b, n, state):

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from entropy.placement.balance.kernels import Moves, Window, narrow, return_home
 from entropy.placement.balance.rules import guarded
 from entropy.placement.goals import observed_hosts
+from entropy.placement.jit import Kernel
 from entropy.placement.kernels import recount
 from entropy.placement.spread import gauge, load_of
 from entropy.placement.tables import Tables
 from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 
-__all__ = ["Balancing", "Effort"]
+__all__ = ["Balancing", "compile_steps"]
 
+_SAMPLE = 24
+"""Nodes that one step compares the worst with."""
 _LONGEST = 48
 """VMs of a node that one step looks at."""
+_BLOCK = 100_000
+"""Exchanges looked at, roughly, between two questions whether time is up."""
 _UNBOUNDED = 1 << 60
 _PASSES = 8
-
-
-@dataclass(frozen=True)
-class Effort:
-    """Of one pass: most steps, nodes given up before it ends, partners looked at in a step."""
-
-    steps: int
-    patience: int
-    sample: int
 
 
 class Balancing:
@@ -41,6 +38,8 @@ class Balancing:
         self.price = np.where(self.counts, self.gauge.unit / self.gauge.full, 0.0)
         mean = float(problem.weight[movable].mean()) if movable.any() else 1.0
         self.moves = Moves(movable=movable, home=observed_hosts(problem), cost=problem.weight / max(mean, 1.0))
+        self._on_a_node = int(movable.sum()) // max(problem.n_nodes, 1) + 1
+        self._looks = min(_SAMPLE, problem.n_nodes) * min(self._on_a_node, _LONGEST) ** 2 // 2 + 1
         self.host: Indices = host.copy()
         self.state = Tables(guarded(problem, host)).state(self.host, np.empty_like(problem.capacity))
         self.reset(host)
@@ -66,12 +65,16 @@ class Balancing:
         most = np.where(self.counts, capacity - self.gauge.least(low), _UNBOUNDED)
         return Window(least=least, most=most, price=self.price)
 
-    def narrow(self, window: Window, dice: Indices, effort: Effort) -> tuple[int, int]:
-        """Bring every node inside ``window`` (see ``kernels.narrow``): (steps done, nodes given up)."""
+    def narrow(self, window: Window, dice: Indices, patience: int) -> bool | None:
+        """Bring every node inside ``window``, or give up ``patience`` nodes (see ``kernels.narrow``): whether all are inside, ``None``
+        when that is not known after a block of steps."""
         progress = np.zeros(2, dtype=np.int64)
-        run = narrow.on(20_000)
-        run(effort.steps, effort.patience, effort.sample, _LONGEST, dice, self.state, window, self.moves, progress)
-        return int(progress[0]), int(progress[1])
+        steps = max(_BLOCK // self._looks, 8)
+        run = narrow.on(steps * self._looks)
+        run(steps, patience, _SAMPLE, _LONGEST, dice, self.state, window, self.moves, progress)
+        if progress[1]:
+            return False
+        return None if progress[0] == steps else True
 
     def return_home(self, window: Window) -> None:
         """VMs go home where ``window`` allows it, until none can (see ``kernels.return_home``)."""
@@ -79,5 +82,17 @@ class Balancing:
         for _ in range(_PASSES):
             away = positions(moves.movable & (moves.home >= 0) & (self.host != moves.home) & (self.host >= 0))
             order = away[np.argsort(-problem.weight[away], kind="stable")]
-            if not return_home.on(len(order) * 50)(order, self.state, window, moves, problem.weight):
+            if not return_home.on(len(order) * self._on_a_node)(order, self.state, window, moves, problem.weight):
                 return
+
+
+def compile_steps(problem: Problem) -> tuple[tuple[Kernel[..., Any], Callable[[], object]], ...]:
+    """For ``warmup``: the kernels of balancing, and a call of each on ``problem``."""
+    count = len(problem.resources)
+    made = Balancing(problem, problem.host, np.ones(problem.n_vms, dtype=np.bool_), np.ones(count, dtype=np.bool_))
+    window, nobody = made.window(np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)), np.zeros(0, dtype=np.int32)
+    progress = np.zeros(2, dtype=np.int64)
+    return (
+        (narrow, lambda: narrow.compiled(0, 1, 1, 1, nobody, made.state, window, made.moves, progress)),
+        (return_home, lambda: return_home.compiled(nobody, made.state, window, made.moves, problem.weight)),
+    )
