@@ -15,6 +15,7 @@ from entropy.model.policy import Policy
 from entropy.model.rules import Fence, Quarantine
 from entropy.placement.balance import balance
 from entropy.placement.bounds.spread import level_bounds, spread_bound
+from entropy.placement.bounds.spread_moves import moved_bound_within
 from entropy.placement.exact import ExactModel, Limits
 from entropy.placement.goals import Goals, Value, observed_hosts, value_of
 from entropy.placement.spread import MILLION, gauge, load_of, spread
@@ -153,6 +154,22 @@ def test_fenced_vms_are_poured_over_their_nodes_alone() -> None:
     assert spread_bound(problem, goals_for(problem, 3)) == 3 * 375_000
 
 
+def test_what_is_above_a_narrow_window_must_leave_and_what_is_below_must_come() -> None:
+    problem = memory_problem([[4, 4, 4, 4], [], [], []], [16] * 4)
+    goals, unit = goals_for(problem), float(problem.scale[0]) * GIB
+    assert moved_bound_within(problem, goals, 0) / unit == 12
+    assert moved_bound_within(problem, goals, 250_000) / unit == 8
+    assert moved_bound_within(problem, goals, MILLION) == 0
+
+
+def test_memory_follows_what_cpu_must_move() -> None:
+    nodes = tuple(Node(name=n, capacity={"cpu": 8.0, "memory": 64 * GIB}) for n in "ab")
+    vms = tuple(VM(name=f"v{k}", node="a", demand={"cpu": 1.0, "memory": (1 + k) * GIB}) for k in range(4))
+    problem = compile_problem(Cluster(nodes=nodes, vms=vms), Policy())
+    goals = goals_for(problem, 1, 0)
+    assert moved_bound_within(problem, goals, 0) / (float(problem.scale[1]) * GIB) == 3  # 1 + 2 GiB for two cores
+
+
 def test_nothing_to_balance() -> None:
     empty = compile_problem(Cluster(nodes=(Node(name="a", capacity={"memory": 1.0}),), vms=()), Policy())
     assert spread(empty, empty.host).tolist() == []
@@ -183,6 +200,7 @@ def test_bounds_and_the_exact_optimum(case: tuple[Problem, Goals]) -> None:
     model = ExactModel(problem, observed_hosts(problem), positions(problem.runs_at_end()), nodes, goals.node_cost)
     found = model.solve_spread(goals, Limits(seconds=20))
     assert spread_bound(problem, goals) <= best.primary
+    assert moved_bound_within(problem, goals, best.primary) <= best.moved
     assert found.host is not None
     assert found.status == "optimal"
     assert found.value == found.bound == best.primary == value_of(problem, goals, found.host).primary

@@ -84,6 +84,8 @@ class _Search:
             wanted = wanted.astype(np.int64)
             before = self.state.host.copy()
             if self.reach(self.window(wanted), patience):
+                if self.goals.exchange is not None:
+                    self.keep()  # what comes may cost more than it gains
                 excess = self.excess()
                 continue
             found = self.excess()
