@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from entropy.model.cluster import Cluster, VMState
+from entropy.model.cluster import VM, Cluster, VMState
 from entropy.model.plan import Plan
 from entropy.model.policy import Policy
 from entropy.model.rules import AnyRule, Killed, MaxOnline, Offline, Online, Overbook, Preserve, Ready, Running, Sleeping
@@ -14,6 +14,7 @@ from entropy.model.selectors import Selector
 from entropy.model.values import Selection
 from entropy.verification.order import Order
 from entropy.verification.replay import Replay
+from entropy.verification.rules.zones import zones_across
 
 __all__ = ["Case", "StateRule", "title"]
 
@@ -33,6 +34,8 @@ class Case:
     replay: Replay
     lenient: bool = False
     _found: dict[tuple[str, Selection], tuple[str, ...]] = field(default_factory=dict, compare=False)
+    _sets: dict[Selection, frozenset[str]] = field(default_factory=dict, compare=False)
+    _zones: dict[str, Callable[[str], str]] = field(default_factory=dict, compare=False)
 
     @cached_property
     def _selector(self) -> Selector:
@@ -57,18 +60,38 @@ class Case:
             self._found[key] = tuple(node.name for node in self._selector.nodes(selection, "constraints"))
         return self._found[key]
 
+    def node_set(self, selection: Selection) -> frozenset[str]:
+        """The same as a set, made once: many rules name the same nodes."""
+        if selection not in self._sets:
+            self._sets[selection] = frozenset(self.nodes(selection))
+        return self._sets[selection]
+
+    def zone_of(self, across: str) -> Callable[[str], str]:
+        """Node name -> its zone, made once for all rules."""
+        if across not in self._zones:
+            self._zones[across] = zones_across(self.cluster, across)
+        return self._zones[across]
+
     # -- amounts ------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def demand(self) -> Mapping[str, Mapping[str, float]]:
-        """What each VM must be given, ``preserve`` applied."""
-        found: dict[str, Mapping[str, float]] = {vm.name: vm.demand for vm in self.cluster.vms}
+    def _raised(self) -> Mapping[str, Mapping[str, float]]:
+        """The demands that ``preserve`` changes."""
+        found: dict[str, Mapping[str, float]] = {}
         for _, rule in self.rules:
             if isinstance(rule, Preserve):
-                for vm in self.vms(rule.vms):
-                    given = max(found[vm].get(rule.resource, 0.0), rule.amount)
-                    found[vm] = {**found[vm], rule.resource: given}
+                for name in self.vms(rule.vms):
+                    demand = found.get(name, self.cluster.vm_by_name[name].demand)
+                    found[name] = {**demand, rule.resource: max(demand.get(rule.resource, 0.0), rule.amount)}
         return found
+
+    def demand_of(self, vm: VM) -> Mapping[str, float]:
+        """What the VM must be given, ``preserve`` applied."""
+        return self._raised.get(vm.name, vm.demand) if self._raised else vm.demand
+
+    def demand(self, vm: str, resource: str) -> float:
+        """What the VM must be given of ``resource``, ``preserve`` applied."""
+        return self.demand_of(self.cluster.vm_by_name[vm]).get(resource, 0.0)
 
     @cached_property
     def resources(self) -> tuple[str, ...]:
@@ -100,14 +123,13 @@ class Case:
                     found[vm] = (*found.get(vm, ()), (name, _GOAL[rule.type]))
         return found
 
-    @cached_property
-    def wanted(self) -> Mapping[str, VMState]:
-        """The state in which each VM should end: the target's, else what a rule asks last, else the observed one."""
+    def wanted(self, vm: str) -> VMState:
+        """The state in which the VM should end: the target's, else what a rule asks last, else the observed one."""
         if self.target is not None:
-            named = {vm.name: vm.state for vm in self.target.vms}
-            return {vm.name: named.get(vm.name, "ready") for vm in self.cluster.vms}
-        asked = self.asked_states
-        return {vm.name: asked[vm.name][-1][1] if vm.name in asked else vm.state for vm in self.cluster.vms}
+            goal = self.target.vm_by_name.get(vm)
+            return "ready" if goal is None else goal.state
+        asked = self.asked_states.get(vm)
+        return asked[-1][1] if asked else self.cluster.vm_by_name[vm].state
 
     @cached_property
     def switchable(self) -> frozenset[str]:

@@ -19,9 +19,12 @@ def check_figures(case: Case) -> Iterator[Violation]:
     summary = case.plan.summary
     if summary is None:
         return
-    moved = sum(case.demand[str(a.vm)].get("memory", 0.0) for a in case.plan.actions if a.type in ("migrate", "suspend", "resume"))
-    before = len({vm.node for vm in case.cluster.vms if vm.state == "running"})
-    after = len({node for state, node in case.replay.final.values() if state == "running"})
+    vms, told = case.cluster.vm_by_name, case.replay.told
+    carried = (a.vm for a in case.plan.actions if a.type in ("migrate", "suspend", "resume"))
+    moved = sum(case.demand_of(vms[str(vm)]).get("memory", 0.0) for vm in carried)
+    before = len(case.cluster.running_on)
+    kept = {node for node, there in case.cluster.running_on.items() if any(vm.name not in told for vm in there)}
+    after = len(kept.union(node for _, (state, node) in told.values() if state == "running" and node is not None))
     if summary.nodes is not None:
         for key, said, true in (("before", summary.nodes.before, before), ("after", summary.nodes.after, after)):
             if said != true:

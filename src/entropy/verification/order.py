@@ -10,12 +10,15 @@ from entropy.model.plan import Plan
 
 __all__ = ["Order"]
 
+_MOST_MASKS = 16_384
+"""Members of a component up to which the masks of all are kept, 32 MiB; beyond, each is searched when it is asked for."""
+
 
 class Order:
     """The partial order of one plan's actions (ids)."""
 
     def __init__(self, plan: Plan) -> None:
-        self.after = {a.id: tuple(dict.fromkeys(a.after)) for a in plan.actions}
+        self.after = {a.id: a.after if len(a.after) < 2 else tuple(dict.fromkeys(a.after)) for a in plan.actions}
         self.rank = plan.topological
         self._component: dict[str, int] = {}
         self._members: list[list[str]] = []
@@ -36,7 +39,7 @@ class Order:
             for other in waits:
                 parent[root(action)] = root(other)
         number: dict[str, int] = {}
-        for action in self.rank:
+        for action in self.rank if parent else ():
             if action in parent:
                 k = number.setdefault(root(action), len(number))
                 if k == len(self._members):
@@ -60,15 +63,32 @@ class Order:
     def ancestors(self, action: str) -> int:
         """The mask, within its component, of all that have ended before ``action`` starts."""
         if action not in self._ancestors:
-            for member in self._members[self._component[action]]:
+            members = self._members[self._component[action]]
+            if len(members) > _MOST_MASKS:
+                return self._search(action, len(members))
+            for member in members:
                 mask = 0
                 for other in self.after[member]:
                     mask |= self._ancestors[other] | self.bit(other)
                 self._ancestors[member] = mask
         return self._ancestors[action]
 
+    def _search(self, action: str, size: int) -> int:
+        """The same, for this action alone and not kept."""
+        found = bytearray(size // 8 + 1)
+        waiting = [action]
+        while waiting:
+            for other in self.after[waiting.pop()]:
+                byte, bit = divmod(self._bit[other], 8)
+                if not found[byte] >> bit & 1:
+                    found[byte] |= 1 << bit
+                    waiting.append(other)
+        return int.from_bytes(found, "little")
+
     def before(self, first: str, second: str) -> bool:
         """Has ``first`` ended before ``second`` starts, in every order of events?"""
+        if first in self.after[second]:
+            return True
         component = self._component.get(second)
         if component is None or self._component.get(first) != component:
             return False

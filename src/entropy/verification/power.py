@@ -67,7 +67,7 @@ def _used_while_going_down(case: Case, node: str, down: Action, ups: Sequence[Ac
         return any(order.before(down.id, up.id) and order.before(up.id, action) for up in ups)
 
     blamed: set[str] = set()
-    for vm, _, came, left in case.replay.spells_on.get(node, ()):
+    for vm, _, came, left in case.replay.spells_on(node):
         gone = left is not None and order.before(left, down.id)
         if gone or (came is not None and after_next_start(came)):
             continue
@@ -88,7 +88,7 @@ def check_maintenance(case: Case) -> Iterator[Violation]:
     for node in case.cluster.nodes:
         if not node.maintenance:
             continue
-        for vm, _, came, left in case.replay.spells_on.get(node.name, ()):
+        for vm, _, came, left in case.replay.spells_on(node.name):
             if came is not None:
                 text = f"node {node.name} is under maintenance, and {came} brings {vm} there"
                 yield Violation("maintenance", node.name, text, actions=(came,))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from entropy.model.cluster import VM, Cluster, VMState
@@ -37,15 +38,46 @@ def _parted(first: Spell, second: Spell, order: Order) -> bool:
     return first.left is not None and second.came is not None and order.before(first.left, second.came)
 
 
+_Whereabouts = tuple[VMState, str | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What the plan does: actions by VM and by node switched, spells by VM and by node, how each VM ends."""
+    """What the plan does: actions by VM and by node switched; of the VMs that have actions, spells and end.
 
+    Of all others, which in a large cluster are most, nothing is kept: they are where they were observed.
+    """
+
+    cluster: Cluster
     story: Mapping[str, Sequence[Action]]
     switches: Mapping[str, Sequence[Action]]
-    spells: Mapping[str, Sequence[Spell]]
-    spells_on: Mapping[str, Sequence[Spell]]
-    final: Mapping[str, tuple[VMState, str | None]]
+    told: Mapping[str, tuple[Sequence[Spell], _Whereabouts]]
+    moved_on: Mapping[str, Sequence[Spell]]
+    _on: dict[str, Sequence[Spell]] = field(default_factory=dict, compare=False)
+
+    def spells(self, vm: str) -> Sequence[Spell]:
+        """Where and when the VM runs, in the order of its story."""
+        if (told := self.told.get(vm)) is not None:
+            return told[0]
+        observed = self.cluster.vm_by_name[vm]
+        return (Spell(vm, observed.node, None, None),) if observed.state == "running" and observed.node is not None else ()
+
+    def final(self, vm: str) -> _Whereabouts:
+        """The VM's state at the end, and the node where it runs or its image lies."""
+        if (told := self.told.get(vm)) is not None:
+            return told[1]
+        observed = self.cluster.vm_by_name[vm]
+        return observed.state, observed.node
+
+    def staying(self, node: str) -> Sequence[VM]:
+        """The VMs that run on the node and have no actions."""
+        return [vm for vm in self.cluster.running_on.get(node, ()) if vm.name not in self.told]
+
+    def spells_on(self, node: str) -> Sequence[Spell]:
+        """Of all VMs that are ever there: those that stay first."""
+        if node not in self._on:
+            self._on[node] = [*(Spell(vm.name, node, None, None) for vm in self.staying(node)), *self.moved_on.get(node, ())]
+        return self._on[node]
 
 
 def replay(cluster: Cluster, plan: Plan, order: Order) -> tuple[Replay, tuple[Violation, ...]]:
@@ -53,37 +85,41 @@ def replay(cluster: Cluster, plan: Plan, order: Order) -> tuple[Replay, tuple[Vi
     faults = list(_unknown(cluster, plan))
     story: dict[str, list[Action]] = {}
     switches: dict[str, list[Action]] = {}
-    for action in sorted(plan.actions, key=lambda a: order.rank[a.id]):
+    for action in plan.actions:
         if action.vm is not None:
             story.setdefault(action.vm, []).append(action)
         else:
             switches.setdefault(str(action.node), []).append(action)
-    spells: dict[str, Sequence[Spell]] = {}
-    final: dict[str, tuple[VMState, str | None]] = {}
+    for several in (*story.values(), *switches.values()):
+        if len(several) > 1:
+            several.sort(key=lambda a: order.rank[a.id])
+    told: dict[str, tuple[Sequence[Spell], _Whereabouts]] = {}
+    moved_on: dict[str, list[Spell]] = defaultdict(list)
     if not faults:
-        for vm in cluster.vms:
-            actions = story.get(vm.name)
-            if actions is None:
-                spells[vm.name] = (Spell(vm.name, vm.node, None, None),) if vm.state == "running" and vm.node else ()
-                final[vm.name] = (vm.state, vm.node)
-                continue
-            teller = _Teller(vm)
-            faults += teller.tell(actions, order)
-            spells[vm.name], final[vm.name] = teller.spells, (teller.state, teller.node)
-    spells_on: dict[str, list[Spell]] = {}
-    for found in spells.values():
-        for spell in found:
-            spells_on.setdefault(spell.node, []).append(spell)
-    return Replay(story, switches, spells, spells_on, final), tuple(faults)
+        for name, actions in story.items():
+            vm = cluster.vm_by_name[name]
+            if (usual := _one_migration(vm, actions)) is not None:
+                told[name] = usual
+            else:
+                teller = _Teller(vm)
+                faults += teller.tell(actions, order)
+                told[name] = teller.spells, (teller.state, teller.node)
+            for spell in told[name][0]:
+                moved_on[spell.node].append(spell)
+    return Replay(cluster, story, switches, told, moved_on), tuple(faults)
 
 
 def _unknown(cluster: Cluster, plan: Plan) -> Iterator[Violation]:
+    vms, nodes = cluster.vm_by_name, cluster.node_by_name
+    named = {node for action in plan.actions for node in (action.source, action.target, action.node)}
+    if {action.vm for action in plan.actions} - {None} <= vms.keys() and named - {None} <= nodes.keys():
+        return
     for action in plan.actions:
-        if action.vm is not None and action.vm not in cluster.vm_by_name:
+        if action.vm is not None and action.vm not in vms:
             text = f"action {action.id} ({action.describe()}): the cluster has no VM {action.vm}"
             yield Violation("story", action.vm, text, actions=(action.id,))
-        for node in action.nodes:
-            if node not in cluster.node_by_name:
+        for node in (action.source, action.target, action.node):
+            if node is not None and node not in nodes:
                 text = f"action {action.id} ({action.describe()}): the cluster has no node {node}"
                 yield Violation("story", node, text, actions=(action.id,))
 
@@ -97,8 +133,21 @@ _STATE_BEFORE: Mapping[str, tuple[VMState, ...]] = {
 }
 
 
+def _one_migration(vm: VM, actions: Sequence[Action]) -> tuple[Sequence[Spell], _Whereabouts] | None:
+    """The story that is nearly always told, without a teller; ``None`` if it is another one, or a wrong one."""
+    action = actions[0]
+    if len(actions) > 1 or action.type != "migrate" or vm.state != "running" or not vm.migratable:
+        return None
+    source, target = action.source, action.target
+    if source != vm.node or source is None or target is None or source == target:
+        return None
+    return (Spell(vm.name, source, None, action.id), Spell(vm.name, target, action.id, None)), ("running", target)
+
+
 class _Teller:
     """Follows one VM through its actions, up to the first that it cannot do."""
+
+    __slots__ = ("came", "node", "spells", "state", "vm")
 
     def __init__(self, vm: VM) -> None:
         self.vm = vm

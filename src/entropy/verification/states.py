@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from entropy.model.cluster import VM
+from entropy.model.plan import Action
 from entropy.verification.case import Case
 from entropy.verification.violation import Violation
 
@@ -15,11 +16,12 @@ def check_states(case: Case) -> Iterator[Violation]:
     """Every VM ends as asked, or as it was; VMs that run before and after are not interrupted unasked."""
     asked = case.asked_states
     story = case.replay.story
-    for vm in case.cluster.vms:
-        rules = asked.get(vm.name, ())
-        if not rules and vm.name not in story:
-            continue
-        state, _ = case.replay.final[vm.name]
+    for name in dict.fromkeys((*asked, *story)):
+        rules = asked.get(name, ())
+        if not rules and _only_migrates(story[name]):
+            continue  # it ran, and does so all along
+        vm = case.cluster.vm_by_name[name]
+        state, _ = case.replay.final(name)
         ids = tuple(a.id for a in story.get(vm.name, ()))
         for rule, goal in rules:
             if state != goal:
@@ -30,11 +32,15 @@ def check_states(case: Case) -> Iterator[Violation]:
         yield from _on_the_way(case, vm)
 
 
+def _only_migrates(actions: Sequence[Action]) -> bool:
+    return all(action.type == "migrate" for action in actions)
+
+
 def _on_the_way(case: Case, vm: VM) -> Iterator[Violation]:
     actions = case.replay.story.get(vm.name, ())
     if not actions:
         return
-    wanted, (state, _) = case.wanted[vm.name], case.replay.final[vm.name]
+    wanted, (state, _) = case.wanted(vm.name), case.replay.final(vm.name)
     ids = tuple(a.id for a in actions)
     if case.target is None and vm.state == wanted != "running":
         text = f"VM {vm.name} is {vm.state} and should stay so; {actions[0].id} ({actions[0].describe()}) touches it"
@@ -58,10 +64,11 @@ def check_target(case: Case) -> Iterator[Violation]:
     if case.target is None:
         return
     named = case.target.vm_by_name
-    for name, (state, node) in case.replay.final.items():
-        goal = named.get(name)
+    for vm in case.cluster.vms:
+        name, goal = vm.name, named.get(vm.name)
+        state, node = case.replay.final(name)
         ids = tuple(a.id for a in case.replay.story.get(name, ()))
-        if state != case.wanted[name]:
+        if state != case.wanted(name):
             why = f"the target wants it {goal.state}" if goal else "the target does not name it, so it should end ready"
             yield Violation("target", name, f"VM {name} ends {state}: {why}", actions=ids)
         elif goal and state != "ready" and node != goal.node:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from entropy.model.cluster import Cluster
+from entropy.model.collector import collector_paused
 from entropy.model.plan import Plan
 from entropy.model.policy import Policy
 from entropy.verification.capacity import check_capacity
@@ -32,6 +33,7 @@ _CHECKS = (
 )  # fmt: skip
 
 
+@collector_paused()
 def verify(
     cluster: Cluster, plan: Plan, policy: Policy | None = None, target: Cluster | None = None, *, lenient: bool = False
 ) -> tuple[Violation, ...]:

@@ -9,7 +9,6 @@ from entropy.verification.case import Case
 from entropy.verification.load import Load, Peak
 from entropy.verification.replay import Spell
 from entropy.verification.rules.words import broken
-from entropy.verification.rules.zones import zones_across
 from entropy.verification.violation import TOLERANCE, Violation, amount, listed, quantity
 
 __all__ = ["max_online", "offline", "online", "resource_capacity", "running_capacity", "spread"]
@@ -17,7 +16,7 @@ __all__ = ["max_online", "offline", "online", "resource_capacity", "running_capa
 
 def spread(case: Case, rule: Spread, title: str) -> Iterator[Violation]:
     """At most ``max`` of the VMs in one zone."""
-    zone_of = zones_across(case.cluster, rule.across)
+    zone_of = case.zone_of(rule.across)
     stays: dict[str, list[Spell]] = {}
     for vm in case.vms(rule.vms):
         for zone, stay in _stays(case, vm, zone_of):
@@ -41,14 +40,14 @@ def running_capacity(case: Case, rule: RunningCapacity, title: str) -> Iterator[
 
 def resource_capacity(case: Case, rule: ResourceCapacity, title: str) -> Iterator[Violation]:
     """The VMs on the nodes demand at most ``max`` of ``resource``."""
-    yield from _on_nodes(case, rule, title, lambda vm: case.demand[vm].get(rule.resource, 0.0), rule.resource)
+    yield from _on_nodes(case, rule, title, lambda vm: case.demand(vm, rule.resource), rule.resource)
 
 
 def _on_nodes(
     case: Case, rule: RunningCapacity | ResourceCapacity, title: str, value: Callable[[str], float], what: str
 ) -> Iterator[Violation]:
     inside = dict.fromkeys(case.nodes(rule.nodes))
-    visitors = dict.fromkeys(s.vm for node in inside for s in case.replay.spells_on.get(node, ()))
+    visitors = dict.fromkeys(s.vm for node in inside for s in case.replay.spells_on(node))
     stays = [stay for vm in visitors for within, stay in _stays(case, vm, lambda n: "in" if n in inside else "") if within]
     end = sum(value(s.vm) for s in stays if s.left is None)
     where = listed(inside)
@@ -100,7 +99,7 @@ def _node_state(case: Case, rule: Online | Offline, title: str) -> Iterator[Viol
 def _stays(case: Case, vm: str, zone_of: Callable[[str], str]) -> Iterator[tuple[str, Spell]]:
     """The VM's spells with live migrations inside one zone joined: these do not count twice."""
     zone, stay = "", None
-    for spell in case.replay.spells[vm]:
+    for spell in case.replay.spells(vm):
         here = zone_of(spell.node)
         if stay is not None and here == zone and spell.came is not None and spell.came == stay.left:
             stay = stay._replace(left=spell.left)

@@ -14,7 +14,6 @@ from entropy.verification.case import Case
 from entropy.verification.order import Order
 from entropy.verification.replay import Spell
 from entropy.verification.rules.words import broken
-from entropy.verification.rules.zones import zones_across
 from entropy.verification.violation import Violation, listed
 
 __all__ = ["among", "gather", "split_among"]
@@ -39,7 +38,7 @@ class _Stay(NamedTuple):
 
 def gather(case: Case, rule: Gather, title: str) -> Iterator[Violation]:
     """All of the VMs that run are in one zone."""
-    zone_of = zones_across(case.cluster, rule.across)
+    zone_of = case.zone_of(rule.across)
     yield from _together(case, title, (rule.vms,), lambda node: frozenset((zone_of(node),)), continuous=rule.continuous)
 
 
@@ -67,7 +66,7 @@ def _together(
     case: Case, title: str, parties: Sequence[Selection], homes: Callable[[str], frozenset[str]], *, continuous: bool
 ) -> Iterator[Violation]:
     stays = [
-        _Stay(k, homes(spell.node), spell) for k, party in enumerate(parties) for vm in case.vms(party) for spell in case.replay.spells[vm]
+        _Stay(k, homes(spell.node), spell) for k, party in enumerate(parties) for vm in case.vms(party) for spell in case.replay.spells(vm)
     ]
     final = [s for s in stays if s.spell.left is None]
     ends = _assign(final)

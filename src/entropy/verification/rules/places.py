@@ -15,7 +15,7 @@ __all__ = ["ban", "fence", "lonely", "quarantine", "root", "split"]
 
 def fence(case: Case, rule: Fence, title: str) -> Iterator[Violation]:
     """The VMs run only on the nodes.  A selection that holds no node makes the rule void."""
-    inside = frozenset(case.nodes(rule.nodes))
+    inside = case.node_set(rule.nodes)
     if inside:
         where = f"it may only run on {listed(case.nodes(rule.nodes))}"
         yield from _kept_off(case, rule, title, lambda node: node not in inside, where)
@@ -23,13 +23,13 @@ def fence(case: Case, rule: Fence, title: str) -> Iterator[Violation]:
 
 def ban(case: Case, rule: Ban, title: str) -> Iterator[Violation]:
     """The VMs never run on the nodes."""
-    inside = frozenset(case.nodes(rule.nodes))
+    inside = case.node_set(rule.nodes)
     yield from _kept_off(case, rule, title, inside.__contains__, "it may not run there")
 
 
 def _kept_off(case: Case, rule: Fence | Ban, title: str, wrong: Callable[[str], bool], why: str) -> Iterator[Violation]:
     for vm in case.vms(rule.vms):
-        for spell in case.replay.spells[vm]:
+        for spell in case.replay.spells(vm):
             if not wrong(spell.node):
                 continue
             if spell.left is None:
@@ -44,7 +44,7 @@ def _kept_off(case: Case, rule: Fence | Ban, title: str, wrong: Callable[[str], 
 def root(case: Case, rule: Root, title: str) -> Iterator[Violation]:
     """The VMs, once running, do not change node."""
     for vm in case.vms(rule.vms):
-        spells = case.replay.spells[vm]
+        spells = case.replay.spells(vm)
         for spell in spells:
             if spell.node != spells[0].node:
                 what = f"{vm} runs on {spells[0].node}, and {spell.came} brings it to {spell.node}"
@@ -55,12 +55,12 @@ def root(case: Case, rule: Root, title: str) -> Iterator[Violation]:
 def quarantine(case: Case, rule: Quarantine, title: str) -> Iterator[Violation]:
     """Nothing enters the nodes and nothing leaves; VMs are stopped or suspended in place only where that is asked."""
     for node in case.nodes(rule.nodes):
-        for vm, _, came, left in case.replay.spells_on.get(node, ()):
+        for vm, _, came, left in case.replay.spells_on(node):
             if came is not None:
                 yield broken(title, f"{came} brings {vm} to {node}, which nothing may enter", (came,))
             if left is not None:
                 action = case.plan.by_id[left]
-                if {"stop": "ready", "suspend": "sleeping"}.get(action.type) != case.wanted[vm]:
+                if {"stop": "ready", "suspend": "sleeping"}.get(action.type) != case.wanted(vm):
                     yield broken(title, f"{left} ({action.describe()}) takes {vm} off {node}, which nothing may leave", (left,))
 
 
@@ -88,8 +88,8 @@ def _apart(case: Case, title: str, vms: Iterable[str], strangers: Callable[[str,
     from the beginning may go on until they part.  One finding a node."""
     said: set[str] = set()
     for vm in vms:
-        for mine in case.replay.spells[vm]:
-            for other in case.replay.spells_on[mine.node]:
+        for mine in case.replay.spells(vm):
+            for other in case.replay.spells_on(mine.node):
                 if mine.node in said or not strangers(vm, other.vm):
                     continue
                 if what := _meeting(case, mine, other, continuous=continuous):
