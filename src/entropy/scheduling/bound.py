@@ -62,33 +62,42 @@ class _Bound:
             else:
                 found = max(found, _sum(leaving.get(n, 0.0), self.durations.seconds("shutdown", None, nodes[n])))
         vms = np.fromiter(must_act, dtype=np.int32)
-        at_once, seconds = self._at_once(vms)
-        found = max(found, seconds)
-        self._look_ahead(vms[~at_once])
-        for v in vms[~at_once].tolist():
+        migrates = self._only_migrate(vms)
+        found = max(found, self._migrations(vms[migrates]))
+        for v in vms[~migrates].tolist():
             found = max(found, self._vm(v))
         return found
 
-    def _at_once(self, vms: Indices) -> tuple[Bools, float]:
-        """(those of ``vms`` that can migrate to their hosts from the beginning, the bound that they give): most of a large plan."""
-        problem, durations = self.problem, self.durations
-        nothing = np.zeros(len(vms), dtype=np.bool_)
-        if self.host is None or (problem.allow_suspend and durations.depends_on_node("suspend")):
-            return nothing, 0.0
+    def _only_migrate(self, vms: Indices) -> Bools:
+        """bool[K]: those of ``vms`` that run before and after, on a host that is given and online now: most of a large plan."""
+        problem = self.problem
+        if self.host is None or (problem.allow_suspend and self.durations.depends_on_node("suspend")):
+            return np.zeros(len(vms), dtype=np.bool_)
         here, there = problem.host[vms], self.host[vms]
-        quick = (problem.state[vms] == State.RUNNING) & (problem.goal[vms] == State.RUNNING) & (there >= 0) & (here != there)
-        quick &= problem.online[there]
-        demand = problem.demand[vms]
-        quick &= ((self._free[there] >= demand) | (demand == 0)).all(axis=1)
-        if not quick.any():
-            return nothing, 0.0
-        who = [problem.cluster.vms[v] for v in vms[quick].tolist()]
-        onto = [problem.cluster.nodes[n] for n in there[quick].tolist()]
-        seconds = np.array(durations.seconds_each("migrate", who, onto))
+        runs = (problem.state[vms] == State.RUNNING) & (problem.goal[vms] == State.RUNNING)
+        return np.asarray(runs & (there >= 0) & (here != there) & problem.online[there])
+
+    def _migrations(self, vms: Indices) -> float:
+        """The longest of ``_vm`` of such VMs."""
+        if self.host is None or not len(vms):
+            return 0.0
+        problem, each = self.problem, self.durations.seconds_each
+        there, demand = self.host[vms], problem.demand[vms]
+        who = [problem.cluster.vms[v] for v in vms.tolist()]
+        onto = [problem.cluster.nodes[n] for n in there.tolist()]
+        live = np.array(each("migrate", who, onto))
+        suspend, resume = np.zeros(len(vms)), np.full(len(vms), np.inf)
         if problem.allow_suspend:
-            resume = np.minimum(durations.seconds_each("resume", who, onto), durations.seconds_each("resume", who, onto, remote=True))
-            seconds = np.minimum(seconds, rounded(durations.seconds_each("suspend", who, onto)) + resume)
-        return quick, _sum(0.0, float(seconds.max()))
+            suspend = np.array(each("suspend", who, onto))
+            resume = np.minimum(each("resume", who, onto), each("resume", who, onto, remote=True))
+        at_once = ((self._free[there] >= demand) | (demand == 0)).all(axis=1)
+        found = _sum(0.0, float(np.minimum(live, rounded(suspend) + resume)[at_once].max(initial=0.0)))
+        late = positions(~at_once)
+        self._look_ahead(there[late])
+        for k, v, n in zip(late.tolist(), vms[late].tolist(), there[late].tolist(), strict=True):
+            room = self._room_for(v, n)
+            found = max(found, min(_sum(room, float(live[k])), _sum(max(float(suspend[k]), room), float(resume[k]))))
+        return found
 
     def _on(self, n: int) -> Indices:
         """The VMs that run on node n now."""
@@ -100,18 +109,18 @@ class _Bound:
             self._leave[v] = self._earliest_leave(v)
         return self._leave[vms]
 
-    def _look_ahead(self, vms: Indices) -> None:
-        """Before ``vms`` are looked at one by one: when those that stand in their way can leave."""
+    def _look_ahead(self, nodes: Indices) -> None:
+        """Before rooms of ``nodes`` are looked at one by one: when those that run there can leave."""
         problem, durations = self.problem, self.durations
-        if self.host is None or durations.depends_on_node("migrate") or durations.depends_on_node("suspend"):
+        if durations.depends_on_node("migrate") or durations.depends_on_node("suspend"):
             return
         asked = np.zeros(problem.n_nodes, dtype=np.bool_)
-        asked[self.host[vms[self.host[vms] >= 0]]] = True
+        asked[nodes] = True
         there = self._runs[asked[problem.host[self._runs]]]
         there = there[problem.migratable[there] & (problem.goal[there] == State.RUNNING)]
         if len(there):
             who = [problem.cluster.vms[v] for v in there.tolist()]
-            onto = [problem.cluster.nodes[0]] * len(who)
+            onto = problem.cluster.nodes[:1] * len(who)
             self._leave[there] = durations.seconds_each("migrate", who, onto)
             if problem.allow_suspend:
                 self._leave[there] = np.minimum(self._leave[there], durations.seconds_each("suspend", who, onto))

@@ -30,8 +30,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from entropy.scheduling.rooms import Amounts, Readable
-from entropy.scheduling.steps import Step
+from entropy.scheduling.rooms import Readable
+from entropy.scheduling.steps import Step, scarce
 
 __all__ = ["Linked", "link"]
 
@@ -104,12 +104,11 @@ class _Ancestors:
 
 class _Linker:
     def __init__(self, room: Readable, sequence: Sequence[Step]) -> None:
-        taken = {counter for step in sequence for counter, _ in step.takes}
-        at_first = {counter: room[counter] for counter in taken}
+        at_first = {counter: room[counter] for counter in scarce([sequence], room)}  # elsewhere the free stock is enough for all
         self.free = {counter: max(left, 0) for counter, left in at_first.items()}
         self.debt = {counter: -left for counter, left in at_first.items() if left < 0}
         self.paid_by: dict[int, set[int]] = {}
-        self.gifts: dict[int, list[_Gift]] = {counter: [] for counter in taken}
+        self.gifts: dict[int, list[_Gift]] = {counter: [] for counter in at_first}
         self.linked: list[Linked] = []
         self.before = _Ancestors()
 
@@ -121,7 +120,8 @@ class _Linker:
             needed = {last[step.vm]} if step.vm in last else set()
             if started:
                 needed.update(started[n] for n in step.nodes if n in started)
-            self._place(step, self._draw(step.takes, needed) if step.takes else needed)
+            takes = [pair for pair in step.takes if pair[0] in self.free]
+            self._place(step, self._draw(takes, needed) if takes else needed)
             if step.vm >= 0:
                 last[step.vm] = k
             else:
@@ -135,7 +135,7 @@ class _Linker:
 
     def _place(self, step: Step, needed: Collection[int], earliest: float = 0.0) -> None:
         after, covered = [], 0
-        for k in sorted(needed, reverse=True):
+        for k in sorted(needed, reverse=True) if needed else ():
             if not self.before.has(covered, k):
                 after.append(k)
                 covered |= self.before.of(k)
@@ -148,7 +148,7 @@ class _Linker:
         self.linked.append(Linked(step, after[::-1], start, end))
         self.before.add(covered)
 
-    def _draw(self, takes: Amounts, needed: set[int]) -> set[int]:
+    def _draw(self, takes: Sequence[tuple[int, int]], needed: set[int]) -> set[int]:
         """Draw what ``takes`` says; ``needed`` and the departures that this waits for."""
         owed = []  # (counter, amount, is a debt)
         for counter, amount in takes:

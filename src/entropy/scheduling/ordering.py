@@ -27,8 +27,8 @@ from entropy.scheduling.pivots import Ground
 from entropy.scheduling.proof import nothing_moves, search_everything
 from entropy.scheduling.rooms import Copy, Readable, first_lacking, settle
 from entropy.scheduling.search import search
-from entropy.scheduling.steps import Step
-from entropy.scheduling.timetable import Chains, Priority, play, scarce, urgent_first
+from entropy.scheduling.steps import Step, scarce
+from entropy.scheduling.timetable import Chains, Priority, play, urgent_first
 from entropy.scheduling.unorderable import Unorderable
 
 __all__ = ["Arranged", "arrange"]
@@ -67,11 +67,12 @@ def arrange(shop: Workshop, division: Division, afresh: Callable[[], Workshop], 
     """
     room = Copy(shop.books.room)
     played = play(room, division.chains, shop.changes.startups, urgent_first)
-    part = {v: k for k, group in enumerate(_components(division.chains, division.scarce)) for v in group}
+    groups = _components(division.chains, division.scarce)
+    part = {v: k for k, group in enumerate(groups) for v in group}
     steps = sorted(played.sequence, key=lambda step: part.get(step.vm, step.vm if step.vm < 0 else len(part)))
     if not played.blocked:
         return Arranged(steps, shop.books.room, shop)
-    return _Arranger(shop, division, afresh, effort).arrange(steps, played.blocked)
+    return _Arranger(shop, division, afresh, effort).arrange(steps, groups, played.blocked)
 
 
 def _longest_first(chains: Chains, _room: Readable) -> dict[int, tuple[float, ...]]:
@@ -110,10 +111,10 @@ class _Arranger:
         self.problem, self.books = shop.problem, shop.books
         self.ground = Ground(shop.problem, shop.books, shop.allowed, division.chains)
 
-    def arrange(self, sequence: Sequence[Step], blocked: Chains) -> Arranged:
+    def arrange(self, sequence: Sequence[Step], components: Sequence[list[int]], blocked: Chains) -> Arranged:
         """``sequence`` was found, ``blocked`` could not start."""
         chains = self.division.chains
-        groups = [g for g in _components(chains, self.division.scarce) if not blocked.keys().isdisjoint(g)]
+        groups = [g for g in components if not blocked.keys().isdisjoint(g)]
         large = {v for g in groups if len(g) > _LARGE and all(chains[v][0].kind not in ("run", "resume") for v in g) for v in g}
         again = {v for group in groups for v in group} - large
         self.ground.carry_out(step for step in sequence if step.vm not in again)
@@ -339,20 +340,25 @@ def _size(chains: Chains) -> tuple[int, list[int]]:
 
 def _components(chains: Chains, tight: Collection[int]) -> list[list[int]]:
     """VMs whose actions share a scarce counter, directly or through others."""
-    parent: dict[int, int] = {}
+    parent = {counter: counter for counter in tight}
+    anchor: dict[int, int] = {}
 
     def root(c: int) -> int:
-        while parent.setdefault(c, c) != c:
-            parent[c] = c = parent[parent[c]]
+        while (up := parent[c]) != c:
+            parent[c] = c = parent[up]
         return c
 
-    anchor: dict[int, int] = {}
     for v, chain in chains.items():
-        mine = [c for step in chain for pairs in (step.takes, step.gives) for c, _ in pairs if c in tight]
-        for c in mine:
-            parent[root(c)] = root(mine[0])
-        if mine:
-            anchor[v] = mine[0]
+        first = -1
+        for step in chain:
+            for pairs in (step.takes, step.gives):
+                for counter, _ in pairs:
+                    if counter not in parent or counter == first:
+                        continue
+                    if first < 0:
+                        anchor[v] = first = counter
+                    elif (a := root(counter)) != (b := root(first)):
+                        parent[a] = b
     groups: dict[int, list[int]] = {}
     for v, c in anchor.items():
         groups.setdefault(root(c), []).append(v)

@@ -44,23 +44,20 @@ class Ground:
         self.waits[list(waiting)] = True
         self._usable = allowed.any(axis=0)
         self._free, self._quiet = books.table + books.given, books.table.copy()
+        self._changed: set[int] = set()
         self._listed: Indices = positions(self._usable)
         self._listed_at = -_STALE
 
     def carry_out(self, steps: Iterable[Step]) -> None:
         """``steps`` have been ordered, one after another."""
-        books, width = self.books, self.books.width
         for step in steps:
             for counter, amount in step.takes:
                 self.room[counter] -= amount
                 self.quiet[counter] -= amount
-                if counter < books.cells:
-                    self._free[counter // width, counter % width] -= amount
-                    self._quiet[counter // width, counter % width] -= amount
+                self._changed.add(counter)
             for counter, amount in step.gives:
                 self.room[counter] += amount
-                if counter < books.cells:
-                    self._free[counter // width, counter % width] += amount
+                self._changed.add(counter)
             if step.vm >= 0:
                 self.waits[step.vm] = False
             self.done.append(step)
@@ -73,6 +70,7 @@ class Ground:
     def listed(self) -> Indices:
         """Nodes worth looking at first."""
         if not self.few and len(self.done) - self._listed_at >= _STALE:
+            self._write()
             share = np.where(self._usable, self.share(self._quiet, slice(None)), -np.inf)
             best = np.argpartition(-share, _LISTED)[:_LISTED]
             self._listed, self._listed_at = np.sort(best[np.isfinite(share[best])]).astype(np.int32), len(self.done)
@@ -86,6 +84,7 @@ class Ground:
 
     def table(self, nodes: Indices, room: Copy, quiet: Copy) -> Table:
         """The room of ``nodes`` in an attempt whose counters are copies of this ground's."""
+        self._write()
         found = Table(nodes, self._free[nodes], self._quiet[nodes])
         width = self.books.width
         for copy, array in ((room, found.free), (quiet, found.quiet)):
@@ -93,3 +92,10 @@ class Ground:
                 if counter < self.books.cells and (k := found.row.get(counter // width, -1)) >= 0:
                     array[k, counter % width] = left
         return found
+
+    def _write(self) -> None:
+        """Bring the tables up to date."""
+        cells = [counter for counter in self._changed if counter < self.books.cells]
+        self._free.reshape(-1)[cells] = [self.room[counter] for counter in cells]
+        self._quiet.reshape(-1)[cells] = [self.quiet[counter] for counter in cells]
+        self._changed.clear()

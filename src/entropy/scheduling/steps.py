@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,10 +11,10 @@ import numpy.typing as npt
 from entropy.model.plan import ActionType
 from entropy.problem.problem import Bools, Indices, Problem, State, positions
 from entropy.scheduling.durations import DurationModel
-from entropy.scheduling.rooms import Amounts, Books, summed
+from entropy.scheduling.rooms import Amounts, Books, Readable, summed
 from entropy.scheduling.unorderable import Unorderable
 
-__all__ = ["KINDS", "Changes", "Maker", "Moves", "Step", "changes", "may_enter", "rounded"]
+__all__ = ["KINDS", "Changes", "Maker", "Moves", "Step", "changes", "may_enter", "rounded", "scarce"]
 
 KINDS: tuple[ActionType, ...] = ("migrate", "run", "stop", "suspend", "resume")
 """Actions of a VM, by the number that ``Moves.kind`` has."""
@@ -72,6 +72,16 @@ class Moves:
         """bool[K]: gives room back on its source."""
         stops = (self.kind == _STOP) & (problem.state[self.vm] == State.RUNNING)
         return np.asarray((self.kind == _MIGRATE) | (self.kind == _SUSPEND) | stops)
+
+
+def scarce(chains: Iterable[Sequence[Step]], room: Readable) -> set[int]:
+    """The counters that cannot take everything that comes before something has left."""
+    asked: dict[int, int] = {}
+    for chain in chains:
+        for step in chain:
+            for counter, amount in step.takes:
+                asked[counter] = asked.get(counter, 0) + amount
+    return {counter for counter, amount in asked.items() if room[counter] < amount}
 
 
 class Maker:

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from entropy.scheduling.rooms import Readable, Room, first_lacking
-from entropy.scheduling.steps import Step
+from entropy.scheduling.steps import Step, scarce
 
-__all__ = ["Chains", "Played", "Priority", "backlog", "play", "scarce", "urgent_first"]
+__all__ = ["Chains", "Played", "Priority", "backlog", "play", "urgent_first"]
 
 Chains = Mapping[int, Sequence[Step]]
 Priority = Callable[[Chains, Readable], Mapping[int, tuple[float, ...]]]
@@ -41,16 +41,6 @@ def play(room: Room, chains: Chains, startups: Mapping[int, Step], priority: Pri
     waits for it.  ``reserve``: an action that waits keeps its room from those of lower priority, instead of being overtaken.
     """
     return _Play(room, chains, startups, priority(chains, room), reserve).run()
-
-
-def scarce(chains: Iterable[Sequence[Step]], room: Readable) -> set[int]:
-    """The counters that cannot take everything that comes before something has left."""
-    asked: dict[int, int] = {}
-    for chain in chains:
-        for step in chain:
-            for counter, amount in step.takes:
-                asked[counter] = asked.get(counter, 0) + amount
-    return {counter for counter, amount in asked.items() if room[counter] < amount}
 
 
 def backlog(chains: Chains, tight: Collection[int]) -> dict[int, float]:
