@@ -26,7 +26,7 @@ def _goals(problem: Problem, objective: str = "consolidate") -> Goals:
     return Goals(objective=objective, node_cost=np.ones(problem.n_nodes, dtype=np.int64), resource_weight=ones)  # type: ignore[arg-type]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_a_better_part_is_as_much_better_in_the_whole(data: st.DataObject) -> None:
     """Any rearrangement of a part: viable in the part means viable in the whole, and values change alike."""
