@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.errors import InputError
@@ -70,3 +74,10 @@ def test_a_name_or_glob_that_matches_nothing_is_an_error(selection: str | tuple[
 def test_a_test_that_is_none_is_an_error(selection: str) -> None:
     with pytest.raises(InputError, match="no test on a label"):
         Selector(CLUSTER).vms(selection)
+
+
+@given(st.lists(st.text("ab*[]?\U0010ffff", min_size=1, max_size=4), unique=True, min_size=1), st.text("ab*[]?", min_size=1, max_size=4))
+def test_a_glob_finds_what_fits_in_the_order_of_the_document(names: list[str], pattern: str) -> None:
+    cluster = Cluster(nodes=(), vms=tuple(VM(name=name, state="ready", demand={}) for name in names))
+    wanted = [pattern] if pattern in names else names if pattern == "*" else [name for name in names if fnmatchcase(name, pattern)]
+    assert [vm.name for vm in Selector(cluster, lenient=True).vms(pattern)] == wanted

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -19,6 +21,7 @@ class _Labelled(Protocol):
     def labels(self) -> Mapping[str, str]: ...
 
 
+_WILD = re.compile(r"[*?[]")
 T = TypeVar("T", bound=_Labelled)
 
 
@@ -34,6 +37,7 @@ class Selector:
     lenient: bool = False
     warnings: list[str] = field(default_factory=list)
     _index: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict, repr=False)
+    _sorted: dict[str, tuple[list[str], dict[str, int]]] = field(default_factory=dict, repr=False)
     _known: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict, repr=False)
 
     def vms(self, selection: Selection, path: str = "") -> tuple[VM, ...]:
@@ -51,7 +55,10 @@ class Selector:
             if not found:  # what matches nothing is said for each rule
                 found = self._known[key] = tuple([table[name] for name in self._match(selection, table, kind, path)])
             return found
-        names: dict[str, None] = {}
+        names: dict[str, None] = dict.fromkeys(selection)
+        if names.keys() <= table.keys():  # names and nothing else, as of lists that a program wrote
+            return tuple([table[name] for name in names])
+        names = {}
         for part in selection:
             names.update(dict.fromkeys(self._match(part, table, kind, path)))
         return tuple([table[name] for name in names])
@@ -67,7 +74,7 @@ class Selector:
             if not found:
                 self.warnings.append(f"{path or 'selector'}: {part!r} matches no {kind}; the rule is void")
             return found
-        found = [n for n in table if fnmatchcase(n, part)]
+        found = self._glob(part, table, kind)
         if not found:
             message = f"{part!r} names no {kind} of the cluster"
             if not self.lenient:
@@ -75,6 +82,15 @@ class Selector:
                 raise InputError(message, path=path, accepted=accepted)
             self.warnings.append(f"{path or 'selector'}: {message}; the rule covers those that exist")
         return found
+
+    def _glob(self, pattern: str, table: Mapping[str, T], kind: str) -> list[str]:
+        """The names that fit, in the order of the document; only those that begin as the pattern does are looked at."""
+        if kind not in self._sorted:
+            self._sorted[kind] = sorted(table), {name: k for k, name in enumerate(table)}
+        names, place = self._sorted[kind]
+        start = _WILD.split(pattern, maxsplit=1)[0]
+        first, last = bisect_left(names, start), bisect_right(names, start, key=lambda name: name[: len(start)])
+        return sorted((name for name in names[first:last] if fnmatchcase(name, pattern)), key=place.__getitem__)
 
     def _candidates(self, tests: Iterable[tuple[str, str, bool]], table: Mapping[str, T], kind: str) -> Iterable[str]:
         """Names that one of the positive tests lets through, from an index by label made once: rules are many, clusters large."""

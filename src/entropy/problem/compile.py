@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from entropy.constraints.catalogue import compile_rule
-from entropy.model.cluster import VM, Cluster, Node
+from entropy.model.cluster import Cluster, Node
+from entropy.model.collector import collector_paused
 from entropy.model.policy import Policy
 from entropy.model.selectors import Selector
 from entropy.problem.draft import Draft
@@ -22,6 +23,7 @@ __all__ = ["compile_problem"]
 _STATE = {"ready": State.READY, "running": State.RUNNING, "sleeping": State.SLEEPING}
 
 
+@collector_paused()
 def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] = (), lenient: bool = False) -> Problem:
     """The problem of bringing ``cluster`` to what ``policy`` asks.
 
@@ -47,8 +49,8 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
     usable = power & ~untouchable & ~maintenance
     groups = tuple(_groups(draft, host, state, goal))
     domains = _Domains(usable)
-    domain_of = [domains.row((*draft.domains.get(v, ()), *_image(vm, int(host[v]), usable))) for v, vm in enumerate(cluster.vms)]
-    path_of = [domains.row(draft.paths.get(v, ())) for v in range(len(cluster.vms))]
+    masks = draft.domains | {v: [*draft.domains.get(v, ()), _alone(int(host[v]), usable)] for v in _images_that_stay(cluster)}
+    domain_of, path_of = domains.rows(masks, len(cluster.vms)), domains.rows(draft.paths, len(cluster.vms))
     table = domains.table()
     memory = amounts.resources.index("memory") if "memory" in amounts.resources else -1
     problem = Problem(
@@ -63,12 +65,12 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
         state=state,
         goal=goal,
         host=host,
-        domain_of=np.array(domain_of, dtype=np.int32),
-        path_of=np.array(path_of, dtype=np.int32),
+        domain_of=domain_of,
+        path_of=path_of,
         domains=table,
         migratable=np.array([v.migratable for v in cluster.vms], dtype=np.bool_),
         held=np.zeros(len(cluster.vms), dtype=np.bool_),
-        may_stay=np.array([_may_stay(draft, v, int(host[v]), power) for v in range(len(cluster.vms))], dtype=np.bool_),
+        may_stay=_may_stay(draft, host, power & ~maintenance),
         online=online,
         power=power,
         maintenance=maintenance,
@@ -106,18 +108,25 @@ def _torn(draft: Draft, goal: npt.NDArray[np.int8]) -> Iterator[Unsatisfied]:
             yield Unsatisfied(text=f"rule {source}: VM {draft.cluster.vms[v].name} is in two of its groups, so it may run on no node", vm=v)
 
 
-def _image(vm: VM, n: int, usable: Bools) -> tuple[Bools, ...]:
+def _images_that_stay(cluster: Cluster) -> list[int]:
     """A VM that sleeps and is not migratable runs nowhere but where its image lies."""
-    if vm.state != "sleeping" or vm.migratable:
-        return ()
+    return [v for v, vm in enumerate(cluster.vms) if vm.state == "sleeping" and not vm.migratable]
+
+
+def _alone(n: int, usable: Bools) -> Bools:
     mask = np.zeros_like(usable)
     mask[n] = True
-    return (mask,)
+    return mask
 
 
-def _may_stay(draft: Draft, v: int, n: int, power: Bools) -> bool:
-    allowed = n < 0 or (bool(power[n]) and not draft.cluster.nodes[n].maintenance)
-    return allowed and all(bool(mask[n]) for mask in draft.domains.get(v, ()))
+def _may_stay(draft: Draft, host: Indices, in_service: Bools) -> Bools:
+    found = np.ones(len(host), dtype=np.bool_)
+    placed = host >= 0
+    found[placed] = in_service[host[placed]]
+    for v, masks in draft.domains.items():
+        if placed[v] and not all(mask[host[v]] for mask in masks):
+            found[v] = False
+    return found
 
 
 def _held(problem: Problem, draft: Draft, held: Collection[str]) -> Bools:
@@ -158,12 +167,16 @@ class _Amounts:
 def _amounts(cluster: Cluster, draft: Draft) -> _Amounts:
     """All amounts as integers.  A resource that nobody demands or consumes is left out: it cannot bind."""
     asked = {r for (_, r), amount in draft.least.items() if amount > 0}
-    wanted = {r for v in cluster.vms for table in (v.demand, v.consumption) for r, amount in table.items() if amount > 0} | asked
-    resources = tuple(r for r in (*cluster.resources, *sorted(asked - set(cluster.resources))) if r in wanted)
     scales, limits, capacity, demand, consumption = {}, [], [], [], []
-    for r in resources:
-        needed = np.array([_needed(v, r, draft.least.get((k, r), 0.0)) for k, v in enumerate(cluster.vms)], dtype=np.float64)
-        used = np.array([v.used(r) for v in cluster.vms], dtype=np.float64)
+    for r in (*cluster.resources, *sorted(asked - set(cluster.resources))):
+        stated = [v.demand.get(r, 0.0) for v in cluster.vms]
+        needed = np.array(stated, dtype=np.float64)
+        for (v, resource), amount in draft.least.items():
+            if resource == r:
+                needed[v] = max(needed[v], amount)
+        used = np.array([v.consumption.get(r, amount) for v, amount in zip(cluster.vms, stated, strict=True)], dtype=np.float64)
+        if not needed.any() and not used.any():
+            continue
         offered = np.array([_offered(n, r, draft.ratio.get((k, r))) for k, n in enumerate(cluster.nodes)], dtype=np.float64)
         scale = scale_of(np.concatenate((needed, used)), offered)
         scales[r] = scale
@@ -172,7 +185,7 @@ def _amounts(cluster: Cluster, draft: Draft) -> _Amounts:
         consumption.append(scale.demand(used))
         capacity.append(scale.capacity(offered))
     return _Amounts(
-        resources=resources,
+        resources=tuple(scales),
         scale=np.array([s.factor / s.divisor for s in scales.values()], dtype=np.float64),
         offered=np.stack(limits, axis=1) if limits else np.zeros((len(cluster.nodes), 0)),
         capacity=_columns(capacity, len(cluster.nodes)),
@@ -180,10 +193,6 @@ def _amounts(cluster: Cluster, draft: Draft) -> _Amounts:
         consumption=_columns(consumption, len(cluster.vms)),
         scales=scales,
     )
-
-
-def _needed(vm: VM, resource: str, least: float) -> float:
-    return max(vm.demand.get(resource, 0.0), least)
 
 
 def _offered(node: Node, resource: str, ratio: float | None) -> float:
@@ -198,23 +207,25 @@ class _Domains:
     """The distinct sets of nodes that VMs may use; most VMs share one."""
 
     def __init__(self, usable: Bools) -> None:
-        self._usable = usable
-        self._row: dict[bytes, int] = {}
-        self._masks: list[Bools] = []
-        self._plain = self.row((np.ones_like(usable),))
+        self._row: dict[bytes, int] = {usable.tobytes(): 0}
+        self._rows: list[Bools] = [usable]
 
-    def row(self, masks: Collection[Bools]) -> int:
-        """The row of the usable nodes that are in every one of ``masks``."""
-        if not masks:
-            return self._plain
-        mask = self._usable
-        for other in masks:
-            mask = mask & other
-        key = mask.tobytes()
-        if key not in self._row:
-            self._row[key] = len(self._masks)
-            self._masks.append(mask)
-        return self._row[key]
+    def rows(self, masks: Mapping[int, Sequence[Bools]], vms: int) -> Indices:
+        """int32[V]: the row of the usable nodes that are in every one of a VM's ``masks``."""
+        found = np.zeros(vms, dtype=np.int32)
+        known: dict[tuple[int, ...], int] = {}  # a rule gives all its VMs one mask
+        for v, several in masks.items():
+            key = tuple([id(mask) for mask in several])
+            if key not in known:
+                known[key] = self._number(np.logical_and.reduce([self._rows[0], *several]))
+            found[v] = known[key]
+        return found
+
+    def _number(self, mask: Bools) -> int:
+        number = self._row.setdefault(mask.tobytes(), len(self._rows))
+        if number == len(self._rows):
+            self._rows.append(mask)
+        return number
 
     def table(self) -> Bools:
-        return np.stack(self._masks)
+        return np.stack(self._rows)

@@ -63,6 +63,8 @@ class Draft:
         self.preferences: list[Preference] = []
         self.contradictions: list[Unsatisfied] = []
         self._zones: dict[str, tuple[Indices, int]] = {}
+        self._masks: dict[bytes, Bools] = {}
+        self._nodes: dict[Selection, list[int]] = {}
         self._gathered: dict[object, Zones] = {}
         self._set_limits: list[Callable[[Amounts], SetLimit]] = []
         self._families = 0
@@ -71,9 +73,11 @@ class Draft:
         """Indices of the selected VMs."""
         return [self.vm_index[v.name] for v in self.selector.vms(selection, path)]
 
-    def nodes(self, selection: Selection, path: str) -> list[int]:
+    def nodes(self, selection: Selection, path: str) -> Sequence[int]:
         """Indices of the selected nodes."""
-        return [self.node_index[n.name] for n in self.selector.nodes(selection, path)]
+        if not self._nodes.get(selection):  # what matches nothing is said for each rule
+            self._nodes[selection] = [self.node_index[n.name] for n in self.selector.nodes(selection, path)]
+        return self._nodes[selection]
 
     def want(self, vms: Iterable[int], state: State) -> None:
         """State: the VMs end in ``state``."""
@@ -101,10 +105,7 @@ class Draft:
 
     def allow(self, vms: Iterable[int], nodes: Sequence[int], *, only: bool, continuous: bool) -> None:
         """Domain: the VMs run only (or, ``only`` false, never) on ``nodes``; ``continuous`` also on the way."""
-        mask = np.zeros(len(self.cluster.nodes), dtype=np.bool_)
-        mask[list(nodes)] = True
-        if not only:
-            mask = ~mask
+        mask = self._mask(nodes, only)
         for v in vms:
             self.domains.setdefault(v, []).append(mask)
             if continuous:
@@ -120,10 +121,16 @@ class Draft:
 
     def prefer(self, vms: Iterable[int], nodes: Sequence[int], *, only: bool, weight: int, source: str) -> None:
         """Soft domain: each VM that ends elsewhere than on (or, ``only`` false, on one of) ``nodes`` costs ``weight``."""
-        mask = np.zeros(len(self.cluster.nodes), dtype=np.bool_)
-        mask[list(nodes)] = True
         members = np.array(sorted(set(vms)), dtype=np.int32)
-        self.preferences.append(Preference(members=members, mask=mask if only else ~mask, source=source, weight=weight))
+        self.preferences.append(Preference(members=members, mask=self._mask(nodes, only), source=source, weight=weight))
+
+    def _mask(self, nodes: Sequence[int], only: bool) -> Bools:
+        """bool[N], the same one for the same nodes: rules that name a rack are many."""
+        mask = np.zeros(len(self.cluster.nodes), dtype=np.bool_)
+        mask[nodes] = True
+        if not only:
+            mask = ~mask
+        return self._masks.setdefault(mask.tobytes(), mask)
 
     def at_most(self, vms: Sequence[int], across: str, most: int, *, continuous: bool, source: str, weight: int = 0) -> None:
         """Group limit: at most ``most`` of the VMs in one zone of the scope ``across`` (``node`` or a label)."""
