@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from entropy.placement.executor import INLINE
 
@@ -46,6 +46,17 @@ class Budget:
             return over
         left = self.remaining()
         return lambda: left < float("inf") and self.remaining() <= left * (1 - part)
+
+    def part(self, part: float) -> Budget:
+        """A budget of ``part`` of what remains now."""
+        left = self.remaining()
+        remaining = self.remaining if left == float("inf") else lambda: self.remaining() - left * (1 - part)
+        return replace(self, remaining=remaining, work=None if self.work is None else self.work * part)
+
+    def settle(self, part: Budget, given: float) -> None:
+        """Account for what was spent of a part that was ``given`` so much work."""
+        if part.work is not None:
+            self.spend(given - part.work)
 
     @property
     def over(self) -> bool:

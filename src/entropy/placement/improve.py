@@ -27,6 +27,8 @@ __all__ = ["improve", "improve_part", "solve_part"]
 
 _WORK = 0.15
 """CP-SAT's deterministic time for one part."""
+_LEAST_WORK = 0.01
+"""What a part costs at least: choosing it, building its model."""
 _SECONDS = 2.0
 _SIZES = (3, 6, 40)
 """Nodes of a neighbourhood: least, at first, most."""
@@ -77,7 +79,7 @@ def improve(best: Incumbent, open_nodes: Bools, budget: Budget) -> None:
             found = outcome(task, limits.seconds)
             if found is None:
                 continue
-            budget.spend(found.work)
+            budget.spend(max(found.work, _LEAST_WORK))
             gained = found.host is not None and best.offer(part.merged(found.host, best.host))
             arm.learn(gained=gained, ended=found.status in ("optimal", "infeasible"))
 

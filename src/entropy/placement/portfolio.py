@@ -9,18 +9,25 @@ from __future__ import annotations
 import numpy as np
 
 from entropy.placement import bounds
+from entropy.placement.balance import balance
+from entropy.placement.bounds.displacement import strong_moved_bound
+from entropy.placement.bounds.effort import Effort
+from entropy.placement.bounds.spread import spread_bound
+from entropy.placement.bounds.strong import pattern_placement
 from entropy.placement.budget import Budget, Share
 from entropy.placement.consolidate import consolidate
 from entropy.placement.executor import outcome
+from entropy.placement.first import first_viable
 from entropy.placement.goals import Goals, affordable
 from entropy.placement.improve import improve
 from entropy.placement.incumbent import Incumbent
+from entropy.placement.packing.fewer import fewer_nodes
 from entropy.placement.partition import independent_parts
 from entropy.placement.placement import Placement
-from entropy.placement.repair import repair
 from entropy.placement.restriction import Part
+from entropy.placement.viability import is_viable
 from entropy.placement.whole import pairs_of, solve_whole
-from entropy.placement.widening import EXACT_PAIRS, Widening
+from entropy.placement.widening import EXACT_PAIRS
 from entropy.placement.working import Working
 from entropy.problem.problem import Problem
 
@@ -29,17 +36,35 @@ __all__ = ["place", "place_part", "primary_bound"]
 
 def primary_bound(problem: Problem, goals: Goals) -> int:
     """Least value of the objective's own goal, by arguments that take no search."""
-    if goals.objective == "consolidate":
-        return bounds.node_bound(problem, goals.node_cost)
-    return 0
+    match goals.objective:
+        case "consolidate":
+            return bounds.node_bound(problem, goals.node_cost)
+        case "balance":
+            return spread_bound(problem, goals)
+        case _:
+            return 0
 
 
 def place(problem: Problem, goals: Goals, budget: Budget) -> Placement:
     """Where each VM ends: a viable placement, the best found for ``goals``, with proven bounds."""
+    if (given := _no_choice(problem, goals)) is not None:
+        return given
     parts = independent_parts(problem, goals)
     if len(parts) < 2:
         return _Search(problem, goals, budget).run()
     return _place_apart(problem, goals, budget, parts)
+
+
+def _no_choice(problem: Problem, goals: Goals) -> Placement | None:
+    """The answer where nothing runs at the end, or nothing can run anywhere."""
+    host, runs = bounds.observed_hosts(problem), problem.runs_at_end()
+    if not runs.any():
+        only = Incumbent(problem, goals, host)
+        only.prove(**only.value._asdict())
+        return only.placement()
+    if not problem.n_nodes:
+        return Placement(outcome="infeasible", host=host, left_out=tuple(np.flatnonzero(runs).tolist()))
+    return None
 
 
 def place_part(part: Part, share: Share, seed: int) -> Placement:
@@ -76,53 +101,89 @@ class _Search:
     def __init__(self, problem: Problem, goals: Goals, budget: Budget) -> None:
         self.problem, self.goals, self.budget = problem, goals, budget
         self.rng = np.random.default_rng(budget.seed)
-        self.leaving, self.cheapest = bounds.must_leave(problem)
+        self.leaving, _ = bounds.must_leave(problem)
         self.least_primary = primary_bound(problem, goals)
+        self.strict = goals.objective == "consolidate" and goals.exchange is None
+        """Strict priorities: only placements with no more nodes than the best compete with it, and the bound on moved memory knows."""
 
     def run(self) -> Placement:
         """All of it."""
         problem, budget = self.problem, self.budget
-        working = Working(problem, bounds.observed_hosts(problem))
-        widening = Widening(problem, self.goals, budget)
-        left = repair(working, self.cheapest, self.rng, budget.share(0.6), widening)
-        if len(left):
-            outcome = "infeasible" if widening.proven_infeasible else "unknown"
-            return Placement(outcome=outcome, host=working.host, left_out=tuple(int(v) for v in left))  # type: ignore[arg-type]
-        self.best = Incumbent(problem, self.goals, working.host, budget.progress)
-        self._prove_simply()
+        first = first_viable(problem, self.goals, budget, self.rng)
+        if first.outcome != "viable":
+            return Placement(outcome=first.outcome, host=first.working.host, left_out=tuple(first.left_out.tolist()))
+        self.best = Incumbent(problem, self.goals, first.working.host, budget.progress)
         budget.progress(self.best.sentence())
-        if not self.best.optimal:
-            self._towards_goal(working)
+        self._prove_simply()
+        self._towards_goal(first.working)
+        for attack in (self._whole, self._fewer_nodes, self._prove_moved, self._neighbourhoods):
             self._prove_simply()
-        if not self.best.optimal and not budget.over:
-            self._search_on()
+            if self.best.optimal or budget.over:
+                break
+            attack()
         return self.best.placement()
+
+    def _prove_simply(self) -> None:
+        best = self.best
+        best.prove(primary=self.least_primary, why="what all VMs together need")
+        most = affordable(self.goals.node_cost, best.value.primary) if self.strict else None
+        best.prove(moved=bounds.moved_bound(self.problem, self.leaving, most), why="what must leave each node")
 
     def _towards_goal(self, working: Working) -> None:
         """The kernels of the objective."""
-        goals = self.goals
-        if goals.objective == "consolidate":
-            kept = bounds.kept_weight(self.problem, self.leaving)
-            least = self.least_primary
+        if self.best.optimal or self.budget.over:
+            return
+        goals, over = self.goals, self.budget.share(0.4)
+        if goals.objective == "balance":
+            self.best.offer(balance(working, goals, over, self.rng).host)
+        elif goals.objective == "consolidate":
+            kept, least = bounds.kept_weight(self.problem, self.leaving), self.least_primary
             if goals.exchange is not None:  # nodes that are worth less than the memory that leaving them moves
                 per_node, per_move = goals.exchange
                 least = max(least, int(goals.node_cost[kept * per_move > goals.node_cost * per_node].sum()))
             least_moved = bounds.moved_bound(self.problem, self.leaving, affordable(goals.node_cost, least))
-            self.best.offer(consolidate(working, kept, goals.node_cost, least, least_moved, self.rng, self.budget.share(0.5)).host)
+            self.best.offer(consolidate(working, kept, goals.node_cost, least, least_moved, self.rng, over).host)
 
-    def _prove_simply(self) -> None:
-        best, goals = self.best, self.goals
-        best.prove(primary=self.least_primary, why="volume")
-        # strict priorities: only placements with no more nodes than this one compete with it
-        strict = goals.objective == "consolidate" and goals.exchange is None
-        most = affordable(goals.node_cost, best.value.primary) if strict else None
-        best.prove(moved=bounds.moved_bound(self.problem, self.leaving, most), why="what must leave its node")
+    def _whole(self) -> None:
+        if pairs_of(self.problem) <= EXACT_PAIRS:
+            solve_whole(self.best, self.budget, self._prove_simply)
 
-    def _search_on(self) -> None:
-        """Exact search over everything where that is small, else neighbourhoods."""
-        problem, best, budget = self.problem, self.best, self.budget
-        if pairs_of(problem) <= EXACT_PAIRS:
-            solve_whole(best, budget, self._prove_simply)
-        if not best.optimal and not budget.over:
-            improve(best, bounds.usable_nodes(problem) & ~problem.untouchable, budget)
-        self._prove_simply()
+    def _fewer_nodes(self) -> None:
+        """Bounds that take a while, and searches that pack, where a node less may be had."""
+        best, budget, cost = self.best, self.budget, self.goals.node_cost
+        if not self.strict or not best.gaps.primary or best.problem.has_soft:
+            return
+        effort = Effort(budget.remaining, budget.work, best.value.primary).share(0.3)
+        found, host = pattern_placement(self.problem, cost, effort)
+        budget.spend(effort.spent)
+        best.prove(primary=found.bound, why=found.source)
+        if host is not None and is_viable(self.problem, host):
+            best.offer(host)
+        if best.gaps.primary and not budget.over:
+            share = budget.part(0.6)
+            given = share.work or 0.0
+            host = fewer_nodes(self.problem, best.host, cost, best.bound.primary, share)
+            budget.settle(share, given)
+            if host is not None:
+                best.offer(host)
+
+    def _prove_moved(self) -> None:
+        """The bound on moved memory that counts what arrivals displace."""
+        best, budget = self.best, self.budget
+        if not best.gaps.moved:
+            return
+        began = budget.remaining()
+        found = strong_moved_bound(
+            self.problem,
+            lambda: budget.remaining() - began * 0.6,
+            leaving=self.leaving,
+            work=None if budget.work is None else budget.work * 0.4,
+            enough=best.value.moved,
+            node_cost=self.goals.node_cost if self.strict else None,
+            most_cost=best.value.primary if self.strict else None,
+        )
+        budget.spend(found.work)
+        best.prove(moved=found.value, why=found.why)
+
+    def _neighbourhoods(self) -> None:
+        improve(self.best, bounds.usable_nodes(self.problem) & ~self.problem.untouchable, self.budget)

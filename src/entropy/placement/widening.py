@@ -40,7 +40,9 @@ class Widening:
 
         problem, size = self.problem, 8
         order = self._roomiest(working, stuck)
-        while not self.budget.over:
+        if not len(order):  # nobody may run anywhere
+            self.proven_infeasible = True
+        while len(order) and not self.budget.over:
             nodes = order[:size]
             whole = size >= len(order)
             part = self.restrictor.restrict(working.host, nodes, extra=stuck)

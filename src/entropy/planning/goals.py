@@ -7,6 +7,7 @@ import numpy as np
 from entropy.model.policy import Objective, Policy
 from entropy.placement.goals import Goals
 from entropy.placement.spread import MILLION
+from entropy.planning.weights import exchange_rate, resource_weights
 from entropy.problem.problem import Problem
 
 __all__ = ["SOFT", "SPREAD", "WATT", "counts_watts", "goals_of"]
@@ -32,4 +33,10 @@ def goals_of(problem: Problem, policy: Policy, objective: Objective) -> Goals:
         cost = np.array([round(n.power.idle * WATT) for n in nodes if n.power], dtype=np.int64)
     else:
         cost = np.ones(len(nodes), dtype=np.int64)
-    return Goals(objective=objective, node_cost=cost, resource_weight=np.full(len(problem.resources), 1000, dtype=np.int64))
+    unit = SPREAD // 100 if objective == "balance" else WATT if counts_watts(problem) else 1
+    return Goals(
+        objective=objective,
+        node_cost=cost,
+        resource_weight=resource_weights(problem, policy),
+        exchange=exchange_rate(problem, policy, unit) if objective != "repair" else None,
+    )
