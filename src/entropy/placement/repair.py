@@ -2,8 +2,8 @@
 
 The cheapest VMs whose departure ends each overload, VMs that may not stay, members of groups above their limit and VMs that must
 start are taken out and placed where most room is left, empty nodes included (a node filled to the brim by a repair needs the next one
-soon), first on nodes that nothing leaves: such moves wait for nothing.  What finds no room is settled by trades with other VMs, else by
-the exact model on a neighbourhood that widens until it suffices.
+soon), first on nodes that nothing leaves: such moves wait for nothing.  What finds no room displaces others as cheaply as possible;
+else it is settled by trades with other VMs, in the end by the exact model on a neighbourhood that widens until it suffices.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from entropy.placement.bounds import observed_hosts, usable_nodes
+from entropy.placement.displacing import displace
 from entropy.placement.metric import best_fit, widest_fit
 from entropy.placement.returning import back_home
 from entropy.placement.squeeze import squeeze, trades
@@ -23,6 +24,9 @@ from entropy.problem.problem import Indices, Problem, positions
 __all__ = ["misplaced", "repair"]
 
 Widen = Callable[[Working, Indices], bool]
+
+_FROM_THE_START = 100_000_000
+"""VM-node pairs up to which all that is misplaced is placed anew once simple fitting has failed; above, only what found no room."""
 
 
 def misplaced(problem: Problem, cheapest: dict[int, Indices]) -> Indices:
@@ -59,7 +63,14 @@ def repair(working: Working, cheapest: dict[int, Indices], rng: np.random.Genera
             if not working.fit(left, open_nodes, metric):
                 return left[:0]
     left = order[working.host[order] < 0]
-    before = working.copy()
+    fitted = working.copy()
+    if len(vms) * problem.n_nodes <= _FROM_THE_START:
+        working.host[:], working.free[:], left = before.host, before.free, order
+    if displace(working, left, usable_nodes(problem), over):
+        return left[:0]
+    before = fitted
+    working.host[:], working.free[:] = fitted.host, fitted.free
+    left = order[working.host[order] < 0]
     if squeeze(working, left, usable_nodes(problem), rng, trades(problem), over):
         return left[:0]
     working.host[:], working.free[:] = before.host, before.free
