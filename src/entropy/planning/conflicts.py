@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from entropy.planning.broken_rules import broken_rules, zoneless_groups
-from entropy.planning.images import may_start_on, started_to_sleep
+from entropy.planning.images import started_to_sleep
+from entropy.planning.room import fit_somewhere
 from entropy.planning.words import exact, listed
-from entropy.problem.problem import Bools, Problem, State, positions
+from entropy.problem.problem import Integers, Problem, State, positions
+from entropy.scheduling.steps import may_enter
 
 __all__ = ["Conflict", "conflicts"]
 
@@ -96,51 +98,44 @@ def _reason_to_leave(problem: Problem, n: int) -> str:
 
 def _homeless(problem: Problem) -> Iterator[Conflict]:
     """VMs that no node could take even if it were empty."""
-    for v in positions(problem.runs_at_end() & ~problem.held & ~_fit_somewhere(problem)):
-        allowed = positions(problem.domains[problem.domain_of[v]])
-        name = problem.vm_name(v)
-        if not len(allowed):
-            yield Conflict(text=f"VM {name} may run on no node: rules, maintenance and nodes offline leave none", vms=(int(v),))
-            continue
-        for r in range(len(problem.resources)):
-            if problem.demand[v, r] > problem.capacity[allowed, r].max():
-                most = float(problem.offered[allowed, r].max())
-                needs = _amount(problem, r, int(problem.demand[v, r]))
-                where = f"the {len(allowed)} nodes that it may use" if len(allowed) > 1 else problem.node_name(int(allowed[0]))
-                verb = "offer" if len(allowed) > 1 else "offers"
-                yield Conflict(
-                    text=f"VM {name} needs {needs} of {problem.resources[r]}; {where} {verb} at most {exact(problem.resources[r], most)}",
-                    vms=(int(v),),
-                )
-                break
+    vms = positions(problem.runs_at_end() & ~problem.held)
+    told: dict[int, tuple[str, Integers, list[float]]] = {}  # of each domain: who offers, and the most of each resource
+    for v in vms[~fit_somewhere(problem, vms, problem.domain_of, problem.domains)]:
+        row, name = int(problem.domain_of[v]), problem.vm_name(v)
+        if row not in told:
+            allowed = positions(problem.domains[row])
+            where = f"the {len(allowed)} nodes that it may use offer" if len(allowed) > 1 else ""
+            where = f"{problem.node_name(allowed[0])} offers" if len(allowed) == 1 else where
+            told[row] = where, problem.capacity[allowed].max(axis=0, initial=0), problem.offered[allowed].max(axis=0, initial=0).tolist()
+        where, capacity, offered = told[row]
+        if not where:
+            text = f"VM {name} may run on no node: rules, maintenance and nodes offline leave none"
+        elif len(too_much := positions(problem.demand[v] > capacity)):
+            r = int(too_much[0])
+            resource, needs = problem.resources[r], _amount(problem, r, int(problem.demand[v, r]))
+            text = f"VM {name} needs {needs} of {resource}; {where} at most {exact(resource, offered[r])}"
         else:
-            yield Conflict(text=f"VM {name} fits on none of the {len(allowed)} nodes that it may use, even empty", vms=(int(v),))
+            text = f"VM {name} fits on none of {where.removesuffix(' offer')}, even empty"
+        yield Conflict(text=text, vms=(int(v),))
 
 
 def _unstartable(problem: Problem) -> Iterator[Conflict]:
     """VMs that have to be started to be suspended, and may not run anywhere."""
     vms = started_to_sleep(problem)
-    for v in vms[~may_start_on(problem, vms).any(axis=1)]:
+    for v in vms[~fit_somewhere(problem, vms, problem.path_of, may_enter(problem))] if len(vms) else ():
         yield Conflict(text=f"VM {problem.vm_name(v)} has to be started to be suspended, and may run on no node, even empty", vms=(int(v),))
-
-
-def _fit_somewhere(problem: Problem) -> Bools:
-    """bool[V]: VMs that fit on some node that they may use, were it empty.  Only distinct capacities are compared."""
-    fit = np.zeros(problem.n_vms, dtype=np.bool_)
-    for row in np.unique(problem.domain_of):
-        vms = positions(problem.domain_of == row)
-        for capacity in np.unique(problem.capacity[problem.domains[row]], axis=0):
-            fit[vms] |= (problem.demand[vms] <= capacity).all(axis=1)
-    return fit
 
 
 def _overfull(problem: Problem) -> Iterator[Conflict]:
     """Nodes that what must stay on them overloads."""
     stays = positions(problem.runs_at_end() & problem.held & (problem.state == State.RUNNING))
+    stays = stays[np.argsort(problem.host[stays], kind="stable")]
+    host = problem.host[stays]
     load = np.zeros_like(problem.capacity)
-    np.add.at(load, problem.host[stays], problem.demand[stays])
+    np.add.at(load, host, problem.demand[stays])
     for n, r in zip(*np.nonzero(load > problem.capacity), strict=True):
-        vms = stays[(problem.host[stays] == n) & (problem.demand[stays, r] > 0)]
+        there = stays[slice(*np.searchsorted(host, [n, n + 1]))]
+        vms = there[problem.demand[there, r] > 0]
         names = listed([problem.vm_name(v) for v in vms])
         yield Conflict(
             text=f"node {problem.node_name(n)}: {problem.resources[r]} is {_amount(problem, r, int(load[n, r]))} of "
@@ -159,8 +154,8 @@ def _groups(problem: Problem) -> Iterator[Conflict]:
         if limit.weight or not len(members):
             continue
         fixed = members[problem.held[members] & (problem.state[members] == State.RUNNING)]
-        count = np.bincount(limit.zone_of[problem.host[fixed]], minlength=1)
-        for zone in positions(count > limit.most):
+        zones_of_fixed, count = np.unique(limit.zone_of[problem.host[fixed]], return_counts=True)
+        for zone in zones_of_fixed[count > limit.most]:
             there = fixed[limit.zone_of[problem.host[fixed]] == zone]
             names = listed([problem.vm_name(v) for v in there])
             yield Conflict(

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from entropy.problem.problem import Bools, Indices, Problem, State, positions
+from entropy.problem.problem import Indices, Problem, State, positions
 from entropy.scheduling.steps import may_enter
 
-__all__ = ["may_start_on", "started_to_sleep", "with_images"]
+__all__ = ["started_to_sleep", "with_images"]
 
 
 def started_to_sleep(problem: Problem) -> Indices:
     """VMs that are not started and have to end sleeping: they are run first, then suspended."""
     return positions((problem.state == State.READY) & (problem.goal == State.SLEEPING))
-
-
-def may_start_on(problem: Problem, vms: Indices) -> Bools:
-    """bool[len(vms), N]: nodes where each could be run for a while, were they empty."""
-    fits = (problem.demand[vms][:, None, :] <= problem.capacity[None, :, :]).all(axis=2)
-    return np.asarray(fits & may_enter(problem)[problem.path_of[vms]])
 
 
 def with_images(problem: Problem, host: Indices) -> Indices:
@@ -31,8 +25,9 @@ def with_images(problem: Problem, host: Indices) -> Indices:
     runs = positions(problem.runs_at_end() & (host >= 0))
     free = problem.capacity.copy()
     np.subtract.at(free, host[runs], problem.demand[runs])
-    allowed = may_start_on(problem, starts)
-    for v, nodes in zip(starts, allowed, strict=True):
+    allowed = may_enter(problem)
+    for v in starts:
+        nodes = allowed[problem.path_of[v]] & (problem.demand[v] <= problem.capacity).all(axis=1)
         room = ((free - problem.demand[v]) / np.maximum(problem.capacity, 1)).min(axis=1, initial=np.inf)
         room[~nodes] = -np.inf
         n = int(np.argmax(room))
