@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from types import CodeType, FunctionType
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 
-__all__ = ["COMPILE_FROM", "PREPARE_FROM", "Kernel", "kernel", "prepare"]
+__all__ = ["COMPILE_FROM", "PREPARE_FROM", "Kernel", "bring_up", "kernel", "prepare"]
 
 COMPILE_FROM = 400_000
 """Work (VM-node pairs looked at, all calls together) that plain functions do about as fast as Numba is brought up."""
@@ -31,7 +31,8 @@ class _Use:
     """How much the plain functions have done so far in this process, and how far the compiled ones are."""
 
     spent = 0
-    preparing: threading.Thread | None = None
+    begun = False
+    coming: ClassVar[set[Kernel[Any, Any]]] = set()
     lock = threading.RLock()
 
 
@@ -59,24 +60,27 @@ class Kernel(Generic[P, R]):
             twin = FunctionType(plain.__code__, scope, plain.__name__, plain.__defaults__, plain.__closure__)
             twin.__module__ = plain.__module__
             twin.__qualname__ = f"{plain.__qualname__}_{self.digest}"  # part of the name under which Numba keeps it
-            compiled: Callable[P, R] = numba.njit(cache=True, nogil=True)(twin)
-            return compiled
+            compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(twin)
+            _widen(compiled)
+            return cast("Callable[P, R]", compiled)
 
     def on(self, pairs: int) -> Callable[P, R]:
         """The twin to call for work on about so many VM-node pairs.
 
-        Waits for the compiled one only where the plain one has worked, or would work, as long as that wait.
+        Waits for a compiled one that is being brought up only as long as the plain one would work.
         """
-        _Use.spent += pairs
-        late = _Use.spent > COMPILE_FROM
-        if late and not self._at_hand.is_set() and _Use.preparing is not None:
-            self._at_hand.wait(pairs * _SECONDS_A_PAIR)
-            late = not _Use.preparing.is_alive()
-        return self.compiled if late or self._at_hand.is_set() else self.python
+        if not self._at_hand.is_set():
+            _Use.spent += pairs
+            if _Use.spent <= COMPILE_FROM:
+                return self.python
+            if self in _Use.coming and not self._at_hand.wait(pairs * _SECONDS_A_PAIR) and self in _Use.coming:
+                return self.python
+        return self.compiled
 
     def at_hand(self) -> None:
         """To be called when the compiled twin has been called once with the types it is always called with."""
         self._at_hand.set()
+        _Use.coming.discard(self)
 
     @cached_property
     def digest(self) -> str:
@@ -103,17 +107,47 @@ def kernel(function: Callable[P, R]) -> Kernel[P, R]:
 
 def prepare(pairs: int) -> None:
     """Bring up the compiled kernels in the background, if a problem of so many VM-node pairs is worth it.  Returns at once."""
-    with _Use.lock:
-        if pairs < PREPARE_FROM or _Use.preparing is not None:
-            return
-        _Use.preparing = threading.Thread(target=_bring_up, name="kernels")
-        _Use.preparing.start()
+    if pairs >= PREPARE_FROM and not _Use.begun:
+        _Use.begun = True
+        threading.Thread(target=_in_background, name="kernels").start()
 
 
-def _bring_up() -> None:
+def _in_background() -> None:
     from entropy.placement.warmup import warm_up
 
     warm_up(go_on=threading.main_thread().is_alive)  # a program that ends does not wait for the rest
+
+
+def bring_up(steps: Iterable[tuple[Kernel[Any, Any], Callable[[], object]]], go_on: Callable[[], bool]) -> Iterator[str]:
+    """Call each step, which calls the compiled twin of its kernel as it is always called; yields its name before.
+
+    Ends early when ``go_on`` says no.
+    """
+    _Use.begun = True
+    steps = tuple(steps)
+    _Use.coming.update(kernel for kernel, _ in steps)
+    try:
+        for kernel, call in steps:
+            if not go_on():
+                break
+            yield kernel.__name__
+            call()
+            kernel.at_hand()
+    finally:
+        _Use.coming.clear()
+
+
+def _widen(compiled: Any) -> None:
+    """Called from another kernel, it takes every integer as int64: else Numba compiles it anew for each mixture of widths and constants."""
+    import numba
+
+    plain = compiled.get_call_template
+
+    def template(args: Any, kws: Any) -> Any:
+        wide = (numba.types.int64 if isinstance(a, numba.types.Integer | numba.types.IntegerLiteral) else a for a in args)
+        return plain(tuple(wide), kws)
+
+    compiled.get_call_template = template
 
 
 def _code_text(code: CodeType) -> str:

@@ -44,6 +44,9 @@ def squeeze(w: Working, left: Indices, keep: Bools, rng: np.random.Generator, st
     if not cram(w.largest_first(left), state, metric, w.index(keep), tabu):
         return False
     for step in range(0, max(steps, 1), BLOCK):
+        if step % max(BLOCK, len(tabu.nodes) // 64) < BLOCK:
+            room = (state.free[tabu.nodes] * metric.share[tabu.nodes]).sum(axis=1)
+            tabu.roomiest[:] = np.argsort(-room, kind="stable")[: len(tabu.roomiest)]
         found = kernels.trade.on(BLOCK * _PAIRS)(step, min(BLOCK, steps - step), state, metric.share, tabu)
         if found:
             return bool(found > 0)

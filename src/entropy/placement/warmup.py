@@ -20,7 +20,8 @@ def warm_up(progress: Callable[[str], None] = lambda _text: None, go_on: Callabl
     """
     from entropy.placement import kernels
     from entropy.placement.balance.state import compile_steps
-    from entropy.placement.jit import Kernel
+    from entropy.placement.bounds import knapsack
+    from entropy.placement.jit import Kernel, bring_up
     from entropy.placement.metric import best_fit
     from entropy.placement.squeeze import tabu_for
     from entropy.placement.working import Working
@@ -45,11 +46,10 @@ def warm_up(progress: Callable[[str], None] = lambda _text: None, go_on: Callabl
         (kernels.cram, lambda: kernels.cram.compiled(one[:0], state, metric, index, tabu)),
         (kernels.trade, lambda: kernels.trade.compiled(0, 1, state, metric.share, tabu)),
         *compile_steps(problem),
+        knapsack.compile_step(),
     )
-    for kernel, compile_one in steps:
-        if not go_on():
-            break
-        progress(f"compiling {kernel.__name__}")
-        compile_one()
-        kernel.at_hand()
-    return tuple(kernel.__name__ for kernel, _ in steps)
+    names = []
+    for name in bring_up(steps, go_on):
+        progress(f"compiling {name}")
+        names.append(name)
+    return tuple(names)

@@ -52,14 +52,14 @@ def _displace(v: int, state: State, movable: Bools, metric: Metric, index: Index
     found = nearest(v, state, share, index)
     smallest, at, smallest_size = -1, -1, 0.0
     for k in range(found):
-        n = index.near[k]
+        n = int(index.near[k])
         mine = 0.0
         for r in range(n_resources):
             mine += demand[v, r] * share[n, r]
         floor = 0.0  # sizes tried so far on this node
         for _ in range(_TRIED):
             best, best_size = -1, mine
-            u = state.first[n]
+            u = int(state.first[n])
             while u >= 0:
                 if movable[u]:
                     size, enough = 0.0, True
@@ -70,7 +70,7 @@ def _displace(v: int, state: State, movable: Bools, metric: Metric, index: Index
                             break
                     if enough and floor < size < best_size:
                         best, best_size = u, size
-                u = state.after[u]
+                u = int(state.after[u])
             if best < 0:
                 break
             floor = best_size
@@ -101,7 +101,7 @@ def _displace(v: int, state: State, movable: Bools, metric: Metric, index: Index
 def undo(began: int, logged: int, state: State, share: Floats, index: Index, log: Indices) -> None:
     """Take back the moves of the log from ``began`` on, the last first; a VM that came from nowhere is nowhere again."""
     for k in range(logged - 1, began - 1, -1):
-        v, was = log[k, 0], log[k, 1]
+        v, was = int(log[k, 0]), int(log[k, 1])
         if state.host[v] >= 0:
             refresh(leave(v, state), state.free, share, index)
         if was >= 0:

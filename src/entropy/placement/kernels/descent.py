@@ -19,7 +19,7 @@ def go_home(vms: Indices, home: Indices, enter: Bools, state: State) -> int:
     """Each of ``vms`` returns to ``home`` where that is a node of ``enter`` and admits it; how many did."""
     returned = 0
     for v in vms:
-        n, was = home[v], state.host[v]
+        n, was = int(home[v]), int(state.host[v])
         if n < 0 or was == n or not enter[n]:
             continue
         if was >= 0:
@@ -44,7 +44,7 @@ def descend(vms: Indices, home: Indices, weight: Integers, movable: Bools, state
     for _ in range(passes):
         before = gained
         for v in vms:
-            n, was = home[v], state.host[v]
+            n, was = int(home[v]), int(state.host[v])
             if was == n or was < 0 or not index.open[n] or not state.domains[state.domain_of[v], n]:
                 continue
             leave(v, state)
@@ -71,7 +71,7 @@ def _return(v: int, n: int, home: Indices, weight: Integers, movable: Bools, sta
     last_cost, last = -1, -1  # cheapest first, ties by index
     for _ in range(_TRIED):
         best, best_cost = -1, weight[v]
-        u = state.first[n]
+        u = int(state.first[n])
         while u >= 0:
             cost = 0 if home[u] != n else weight[u]
             later = cost > last_cost or (cost == last_cost and u > last)
@@ -83,7 +83,7 @@ def _return(v: int, n: int, home: Indices, weight: Integers, movable: Bools, sta
                         break
                 if enough:
                     best, best_cost = u, cost
-            u = state.after[u]
+            u = int(state.after[u])
         if best < 0:
             return -1
         last_cost, last = best_cost, best
@@ -91,7 +91,7 @@ def _return(v: int, n: int, home: Indices, weight: Integers, movable: Bools, sta
         if admits(v, n, state):
             arrive(v, n, state)
             refresh(n, free, share, index)
-            to = home[best]
+            to = int(home[best])
             if to < 0 or to == n or not index.open[to] or not admits(best, to, state):
                 to = seek(best, state, metric, index)
             if to >= 0:

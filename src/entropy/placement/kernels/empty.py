@@ -38,13 +38,13 @@ def empty_nodes(
         refresh(home, state.free, metric.share, index)
         logged, ok = 0, True
         while state.first[home] >= 0:
-            v, best = state.first[home], -1
+            v, best = int(state.first[home]), -1
             while v >= 0:
                 if not movable[v]:
                     ok = False
                 if best < 0 or size[v] < size[best]:
                     best = v
-                v = state.after[v]
+                v = int(state.after[v])
             if not ok or logged >= len(log):
                 ok = False
                 break

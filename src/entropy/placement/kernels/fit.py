@@ -22,8 +22,8 @@ def fit(order: Indices, state: State, metric: Metric, index: Index, failed: Inte
     arrange(state.free, metric.share, index)
     placed, left_out = 0, 0
     for v in order:
-        row = state.domain_of[v]
-        u = failed[row]
+        row = int(state.domain_of[v])
+        u = int(failed[row])
         if u >= 0:  # nothing gets roomier: what is as large as one that found no room finds none either
             smaller = False
             for r in range(n_resources):

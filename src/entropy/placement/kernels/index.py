@@ -32,6 +32,8 @@ FAN = 8
 """Blocks in a block of the next level."""
 _CELLS = 128
 """Steps in which room is counted for the order of nodes."""
+_DIGIT = 2048
+"""Digits of the sort; two make up the number of a node on the curve."""
 _LEAVES = 32
 """Blocks that ``nearest`` looks into, at most."""
 
@@ -76,18 +78,7 @@ def arrange(free: Integers, share: Floats, index: Index) -> None:
     tree = size > SCAN and n_resources > 0
     index.size[0], index.size[1] = size, tree
     if tree:
-        keys = np.zeros(size, dtype=np.int64)
-        for p in range(size):
-            n = index.order[p]
-            key = 0
-            for bit in range(7):
-                for a in range(2):
-                    r = index.axes[a]
-                    cell = int(free[n, r] * share[n, r] * _CELLS)
-                    cell = min(max(cell, 0), _CELLS - 1)
-                    key += ((cell >> bit) & 1) << (2 * bit + 1 - a)
-            keys[p] = index.kind[n] * _CELLS * _CELLS + key
-        index.order[:size] = index.order[:size][np.argsort(keys, kind="mergesort")]
+        _sort(free, share, index)
     for p in range(size):
         index.place[index.order[p]] = p
     if not tree:
@@ -95,6 +86,39 @@ def arrange(free: Integers, share: Floats, index: Index) -> None:
     for level in range(len(index.level) - 1):
         for i in range(index.level[level], index.level[level + 1]):
             _summarise(level, i, free, share, index)
+
+
+@kernel
+def _cell(n: int, free: Integers, share: Floats, index: Index) -> int:
+    """Number of node n on the curve."""
+    key = 0
+    for a in range(2):
+        r = index.axes[a]
+        cell = min(max(int(free[n, r] * share[n, r] * _CELLS), 0), _CELLS - 1)
+        for bit in range(7):
+            key += ((cell >> bit) & 1) << (2 * bit + 1 - a)
+    return int(index.kind[n]) * _CELLS * _CELLS + key
+
+
+@kernel
+def _sort(free: Integers, share: Floats, index: Index) -> None:
+    """The list of open nodes along the curve, by counting, the lower digit first (a stable radix sort)."""
+    size = index.size[0]
+    digits = np.empty(size, dtype=np.int64)
+    other = np.empty(size, dtype=np.int32)
+    starts = np.zeros(_DIGIT + 1, dtype=np.int64)
+    for power in range(2):
+        starts[:] = 0
+        for p in range(size):
+            key = _cell(index.order[p], free, share, index)
+            digits[p] = key // _DIGIT if power else key % _DIGIT
+            starts[digits[p] + 1] += 1
+        for d in range(_DIGIT):
+            starts[d + 1] += starts[d]
+        for p in range(size):
+            other[starts[digits[p]]] = index.order[p]
+            starts[digits[p]] += 1
+        index.order[:size] = other
 
 
 @kernel
@@ -107,7 +131,7 @@ def _summarise(level: int, i: int, free: Integers, share: Floats, index: Index) 
         most, low, high, share_low, share_high = -1, np.inf, -np.inf, np.inf, -np.inf
         if level == 0:
             for p in range(k * BLOCK, min((k + 1) * BLOCK, index.size[0])):
-                n = index.order[p]
+                n = int(index.order[p])
                 if index.open[n]:
                     part, room = share[n, r], free[n, r] * share[n, r]
                     most = max(most, free[n, r])
@@ -185,7 +209,7 @@ def least_rate(v: int, i: int, demand: Integers, metric: Metric, index: Index) -
 @kernel
 def seek(v: int, state: State, metric: Metric, index: Index) -> int:
     """The open node for VM v, which is nowhere, that the metric rates lowest, or nearly; -1 if none admits it."""
-    row = state.domain_of[v]
+    row = int(state.domain_of[v])
     if state.sparse[row]:
         return _scan(v, state.row_nodes[state.row_start[row] : state.row_start[row + 1]], state, metric, index)
     if not index.size[1]:
@@ -222,7 +246,7 @@ def _descend(v: int, state: State, metric: Metric, index: Index) -> int:
         k = i - level[at]
         if at == 0:
             for p in range(k * BLOCK, min((k + 1) * BLOCK, index.size[0])):
-                n = index.order[p]
+                n = int(index.order[p])
                 if index.open[n] and allowed[n] and fits(v, n, free, demand):
                     compared += 1
                     rated = rate(v, n, free, demand, metric)
@@ -262,7 +286,7 @@ def shortage(v: int, n: int, free: Integers, demand: Integers, share: Floats) ->
 def nearest(v: int, state: State, share: Floats, index: Index) -> int:
     """The open nodes of v's domain where it lacks least room, least first, into ``index.near``; how many, ``NEAR`` at most."""
     free, demand, allowed = state.free, state.demand, state.domains[state.domain_of[v]]
-    row = state.domain_of[v]
+    row = int(state.domain_of[v])
     found = 0
     if state.sparse[row] or not index.size[1]:
         nodes = index.order[: index.size[0]]
@@ -285,7 +309,7 @@ def nearest(v: int, state: State, share: Floats, index: Index) -> int:
         if at == 0:
             leaves += 1
             for p in range(k * BLOCK, min((k + 1) * BLOCK, index.size[0])):
-                n = index.order[p]
+                n = int(index.order[p])
                 if index.open[n] and allowed[n]:
                     found = _nearer(n, shortage(v, n, free, demand, share), found, index)
             continue

@@ -83,7 +83,7 @@ def count(v: int, n: int, by: int, state: State) -> None:
     """VM v arrived on node n (``by`` = 1) or left it (-1): what its rules count."""
     rules = state.rules
     for i in range(rules.vm_start[v], rules.vm_start[v + 1]):
-        g = rules.vm_limits[i]
+        g = int(rules.vm_limits[i])
         add(rules.base[g] + rules.zones[rules.scope_of[g], n], by, state.keys, state.counts, state.taken)
     for i in range(rules.class_start[v], rules.class_start[v + 1]):
         add(rules.all_base[i] + n, by, state.keys, state.counts, state.taken)
@@ -109,19 +109,19 @@ def recount(state: State) -> None:
     state.set_used[:] = 0
     state.in_use[:] = 0
     for v in range(len(state.host) - 1, -1, -1):
-        n = state.host[v]
+        n = int(state.host[v])
         if n < 0:
             continue
         state.vms_on[n] += 1
         state.before[v] = -1
-        state.after[v] = state.first[n]
+        state.after[v] = int(state.first[n])
         if state.first[n] >= 0:
             state.before[state.first[n]] = v
         state.first[n] = v
     recount_groups(state)
     if len(rules.set_most):
         for v in range(len(state.host)):
-            n = state.host[v]
+            n = int(state.host[v])
             if n >= 0:
                 for i in range(rules.set_start[n], rules.set_start[n + 1]):
                     state.set_used[rules.node_sets[i]] += rules.amount[rules.node_sets[i], v]
@@ -146,7 +146,7 @@ def allows(v: int, n: int, state: State) -> bool:
     """Do the rules let VM v, which is nowhere, enter node n?  Room and domain are not looked at."""
     rules = state.rules
     for i in range(rules.vm_start[v], rules.vm_start[v + 1]):
-        g = rules.vm_limits[i]
+        g = int(rules.vm_limits[i])
         if counted(rules.base[g] + rules.zones[rules.scope_of[g], n], state.keys, state.counts) >= rules.most[g]:
             return False
     for i in range(rules.class_start[v], rules.class_start[v + 1]):
@@ -155,7 +155,7 @@ def allows(v: int, n: int, state: State) -> bool:
             return False
     if len(rules.set_most):
         for i in range(rules.set_start[n], rules.set_start[n + 1]):
-            s = rules.node_sets[i]
+            s = int(rules.node_sets[i])
             if rules.amount[s, v] > 0 and state.set_used[s] + rules.amount[s, v] > rules.set_most[s]:
                 return False
     if len(rules.use_most) and state.vms_on[n] == 0:
@@ -179,7 +179,7 @@ def arrive(v: int, n: int, state: State) -> None:
     for r in range(state.demand.shape[1]):
         state.free[n, r] -= state.demand[v, r]
     state.before[v] = -1
-    state.after[v] = state.first[n]
+    state.after[v] = int(state.first[n])
     if state.first[n] >= 0:
         state.before[state.first[n]] = v
     state.first[n] = v
@@ -206,9 +206,9 @@ def leave(v: int, state: State) -> int:
     for r in range(state.demand.shape[1]):
         state.free[n, r] += state.demand[v, r]
     if state.before[v] >= 0:
-        state.after[state.before[v]] = state.after[v]
+        state.after[state.before[v]] = int(state.after[v])
     else:
-        state.first[n] = state.after[v]
+        state.first[n] = int(state.after[v])
     if state.after[v] >= 0:
         state.before[state.after[v]] = state.before[v]
     state.vms_on[n] -= 1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from entropy.placement.jit import kernel
 from entropy.placement.kernels.index import Index, arrange, nearest, refresh, seek
 from entropy.placement.kernels.state import State, allows, arrive, leave
@@ -20,8 +18,6 @@ TRIES = 12
 """Trades of a step that are checked against the rules."""
 _REST = (4, 14)
 """A VM that moved rests for a random number of steps in this range."""
-_REFRESH = 32
-"""Steps, at least, after which the roomiest nodes are looked for again."""
 
 
 class Tabu(NamedTuple):
@@ -29,8 +25,8 @@ class Tabu(NamedTuple):
 
     ``nodes`` int32[K] are kept, ``number`` int32[N] says which one a node is; ``sticks`` float64[2 P] is a tournament over them of how
     much sticks out (leaf k at P + k).  ``rests`` int64[V]: step from which a VM may move again; ``price`` float64[V]: what moving it
-    from home costs.  ``roomiest``; ``chance``: state of the random numbers, and the last step at which some VM rests.
-    The others are scratch.
+    from home costs.  ``roomiest``: their places among the kept; ``chance``: state of the random numbers, and the last
+    step at which some VM rests.  The others are scratch.
     """
 
     nodes: Indices
@@ -97,7 +93,7 @@ def cram(vms: Indices, state: State, metric: Metric, index: Index, tabu: Tabu) -
         if n < 0:
             for k in range(nearest(v, state, share, index)):
                 if allows(v, index.near[k], state):
-                    n = index.near[k]
+                    n = int(index.near[k])
                     break
         if n < 0:
             for m in tabu.nodes:
@@ -130,21 +126,19 @@ def trade(step: int, steps: int, state: State, share: Floats, tabu: Tabu) -> int
 def _step(b: int, now: int, state: State, share: Floats, tabu: Tabu) -> bool:
     """The best move out of node b, or swap with another node; false when there is no candidate at all."""
     free, demand = state.free, state.demand
-    if now % max(_REFRESH, len(tabu.nodes) // 64) == 0:
-        _look_for_room(free, share, tabu)
     others = _sample(b, now, tabu)
     if not others:
         return False
     n_resources = demand.shape[1]
     found, candidates = 0, 0
-    i = state.first[b]
+    i = int(state.first[b])
     while i >= 0:
         if not tabu.movable[i] or tabu.rests[i] > now:
-            i = state.after[i]
+            i = int(state.after[i])
             continue
         candidates += 1
         for k in range(others):
-            n = tabu.sample[k]
+            n = int(tabu.sample[k])
             if not state.domains[state.domain_of[i], n]:
                 continue
             already = overflow(n, free, share)
@@ -165,13 +159,13 @@ def _step(b: int, now: int, state: State, share: Floats, tabu: Tabu) -> bool:
                             rated -= rest * share[n, r]
                     if found < TRIES or rated < tabu.rates[found - 1]:
                         found = _keep(rated, i, j, n, found, tabu)
-                j = state.first[n] if first else state.after[j]
+                j = int(state.first[n]) if first else int(state.after[j])
                 first = False
-        i = state.after[i]
+        i = int(state.after[i])
     if not candidates:
         return bool(now < tabu.chance[1])
     for k in range(found):
-        i, j, n = tabu.swaps[k, 0], tabu.swaps[k, 1], tabu.swaps[k, 2]
+        i, j, n = int(tabu.swaps[k, 0]), int(tabu.swaps[k, 1]), int(tabu.swaps[k, 2])
         if _swap(i, j, b, n, state):
             stick(b, free, share, tabu)
             stick(n, free, share, tabu)
@@ -198,15 +192,6 @@ def _keep(rated: float, i: int, j: int, n: int, found: int, tabu: Tabu) -> int:
     tabu.rates[q] = rated
     tabu.swaps[q, 0], tabu.swaps[q, 1], tabu.swaps[q, 2] = i, j, n
     return found + 1
-
-
-@kernel
-def _look_for_room(free: Integers, share: Floats, tabu: Tabu) -> None:
-    room = np.zeros(len(tabu.nodes))
-    for k in range(len(tabu.nodes)):
-        for r in range(free.shape[1]):
-            room[k] -= free[tabu.nodes[k], r] * share[tabu.nodes[k], r]
-    tabu.roomiest[:] = np.argsort(room, kind="mergesort")[: len(tabu.roomiest)]
 
 
 @kernel
