@@ -1,0 +1,131 @@
+"""Fewer nodes: one node after another is closed, and what ran there finds a place on the others by the packing searches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from entropy.placement.budget import Budget
+from entropy.placement.metric import Floats
+from entropy.placement.packing.ejection import pack
+from entropy.placement.packing.task import Task, Tasks
+from entropy.placement.viability import is_viable
+from entropy.problem.problem import Indices, Integers, Problem, positions
+
+if TYPE_CHECKING:
+    from entropy.placement.packing.dive import Dive
+
+__all__ = ["fewer_nodes"]
+
+_WHOLE = 600
+"""Nodes in use up to which all are repacked together."""
+_PATIENCE = 30_000_000
+"""Comparisons for one node at first."""
+_ATTEMPT = 1e-3
+"""Work of setting up an attempt."""
+_TURNS = 2
+"""Nodes that are tried before a dive."""
+_SUBSET = 120
+"""Nodes that are repacked together in a larger cluster."""
+
+
+def fewer_nodes(problem: Problem, host: Indices, node_cost: Integers, bound: int, budget: Budget) -> Indices | None:
+    """A placement like the viable ``host`` int32[V] whose nodes in use cost less, ``None`` where none was found.
+
+    Every hard rule is kept, and no soft one is violated more: VMs that a rule other than a hard group limit concerns stay where they
+    are.  Ends when the cost reaches ``bound``, a proven bound on it, or the budget is spent.
+    """
+    search = _Fewer(problem, host, node_cost, bound, budget)
+    search.run()
+    return search.host if search.gained else None
+
+
+@dataclass
+class _Fewer:
+    problem: Problem
+    host: Indices
+    node_cost: Integers
+    bound: int
+    budget: Budget
+    gained: bool = False
+
+    def __post_init__(self) -> None:
+        self.tasks = Tasks(self.problem)
+        self.rng = np.random.default_rng(self.budget.seed)
+
+    @property
+    def cost(self) -> int:
+        """Of the nodes in use."""
+        return int(self.node_cost[np.unique(self.host[self.host >= 0])].sum())
+
+    def run(self) -> None:
+        """Close nodes while there is hope and time."""
+        attempt, patience = 0, _PATIENCE
+        while self.cost > self.bound and not self.budget.over:
+            task = self._task(attempt)
+            if task is None:
+                return
+            if not len(task.nodes) and attempt:
+                return
+            if pack(task.state, patience, self.budget) and self._accept(task.merged(self.host)):
+                attempt = 0
+                continue
+            attempt += 1
+            if attempt % _TURNS == 0 or not len(task.nodes):
+                found = self._dive.fewer(
+                    self.host, self.budget, self.budget.remaining() * 0.5, patience // 2, int(self.rng.integers(1 << 30))
+                )
+                self.bound = max(self.bound, self._dive.bound)
+                if found is not None and self._accept(found):
+                    attempt = 0
+                else:
+                    patience *= 2
+            self.budget.spend(_ATTEMPT)
+
+    @cached_property
+    def _dive(self) -> Dive:
+        from entropy.placement.packing.dive import Dive  # here: it loads HiGHS
+
+        return Dive(self.problem, self.tasks, self.node_cost)
+
+    def _accept(self, host: Indices) -> bool:
+        used = np.unique(host[host >= 0])
+        if int(self.node_cost[used].sum()) >= self.cost or not is_viable(self.problem, host):
+            return False
+        self.host, self.gained = host, True
+        self.budget.progress(f"{len(used)} nodes in use")
+        return True
+
+    def _task(self, attempt: int) -> Task | None:
+        """Close one node; ``None`` when there is none to close."""
+        room, anchored = self.tasks.fixed_room(self.host, self.tasks.may_move(self.host))
+        used = np.zeros(self.problem.n_nodes, dtype=np.bool_)
+        used[self.host[self.host >= 0]] = True
+        closable = positions(used & ~anchored & (self.node_cost > 0))
+        if not len(closable):
+            return None
+        load = self._load()
+        closable = closable[np.lexsort((closable, load[closable]))]
+        victim = closable[min(attempt, len(closable) - 1) if attempt % 2 == 0 else int(self.rng.integers(len(closable)))]
+        others = positions(used & self.tasks.receives)
+        others = others[others != victim]
+        if len(others) > _WHOLE:
+            spare = (room * self._price()).sum(axis=1) - load
+            roomy = others[np.lexsort((others, -spare[others]))][: _SUBSET // 2]
+            others = np.union1d(roomy, self.rng.choice(others, _SUBSET // 2, replace=False)).astype(np.int32)
+        return self.tasks.task(self.host, others, np.array([victim], dtype=np.int32), room, int(self.rng.integers(1 << 30)))
+
+    def _price(self) -> Floats:
+        problem = self.problem
+        offered = np.maximum(problem.capacity.sum(axis=0), 1).astype(np.float64)
+        return np.asarray(problem.demand[problem.runs_at_end()].sum(axis=0) / offered / offered)
+
+    def _load(self) -> Floats:
+        """float64[N]: size of what runs on each node."""
+        load = np.zeros(self.problem.n_nodes)
+        placed = positions(self.host >= 0)
+        np.add.at(load, self.host[placed], self.problem.demand[placed] @ self._price())
+        return load
