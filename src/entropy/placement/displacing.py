@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from entropy.placement.jit import Kernel
 from entropy.placement.kernels.displace import displace as _displace
 from entropy.placement.metric import Floats
 from entropy.placement.working import Working
 from entropy.problem.problem import Bools, Indices
 
-__all__ = ["displace"]
+__all__ = ["compile_step", "displace"]
 
 _BLOCK = 16
 """VMs placed between two questions whether time is up."""
@@ -21,10 +23,13 @@ _PENALTY = 0.25
 """What displacing a VM once more costs on top, in means of what a move costs."""
 
 
-def displace(working: Working, left: Indices, nodes: Bools, over: Callable[[], bool], price: Floats | None = None) -> bool:
+def displace(
+    working: Working, left: Indices, nodes: Bools, over: Callable[[], bool], price: Floats | None = None, *, compiled: bool = False
+) -> bool:
     """Place ``left`` on ``nodes``, displacing others among them; false when it did not work out: then ``working`` is as it was.
 
-    ``price`` float64[V]: what it will cost to find another place for a VM beside its weight, if known.
+    ``price`` float64[V]: what it will cost to find another place for a VM beside its weight, if known.  ``compiled``: by the
+    compiled kernel in any case.
     """
     problem = working.problem
     if not len(left):
@@ -41,7 +46,7 @@ def displace(working: Working, left: Indices, nodes: Bools, over: Callable[[], b
     penalty = _PENALTY * float(weight[working.runs].mean())
     movable = np.asarray(working.runs & ~problem.held)
     for _ in range(-(-_STEPS * len(left) // _BLOCK)):
-        run = _displace.on(_BLOCK * (problem.n_nodes + problem.n_vms))
+        run = _displace.compiled if compiled else _displace.on(_BLOCK * (problem.n_nodes + problem.n_vms))
         state = working.state()
         waiting = run(queue, waiting, _BLOCK, working.home, weight, extra, dear, penalty, rank, movable, nodes, share, state)
         if not waiting:
@@ -50,3 +55,9 @@ def displace(working: Working, left: Indices, nodes: Bools, over: Callable[[], b
             break
     working.host[:], working.free[:] = host, free
     return False
+
+
+def compile_step(working: Working) -> tuple[Kernel[..., Any], Callable[[], object]]:
+    """For ``warmup``: the kernel, and a call of it that changes nothing: there is no node to place VM 0 on."""
+    nowhere = np.zeros(working.problem.n_nodes, dtype=np.bool_)
+    return _displace, lambda: displace(working, np.zeros(1, dtype=np.int32), nowhere, lambda: True, compiled=True)

@@ -116,7 +116,8 @@ class _Search:
         budget.progress(self.best.sentence())
         self._prove_simply()
         self._towards_goal(first.working)
-        for attack in (self._whole, self._fewer_nodes, self._prove_moved, self._neighbourhoods):
+        early = () if self.strict else (self._prove_moved,)  # a bound that needs no number of nodes may end it all
+        for attack in (*early, self._whole, self._fewer_nodes, self._prove_moved, self._neighbourhoods):
             self._prove_simply()
             if self.best.optimal or budget.over:
                 break

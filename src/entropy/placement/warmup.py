@@ -18,9 +18,9 @@ def warm_up(progress: Callable[[str], None] = lambda _text: None, go_on: Callabl
 
     What was compiled before is loaded.  ``go_on`` is asked before each kernel: false ends it early.
     """
-    from entropy.placement import kernels
+    from entropy.placement import displacing, kernels
     from entropy.placement.balance.state import compile_steps
-    from entropy.placement.bounds import knapsack
+    from entropy.placement.bounds import knapsack, prices
     from entropy.placement.jit import Kernel, bring_up
     from entropy.placement.metric import best_fit
     from entropy.placement.squeeze import tabu_for
@@ -47,6 +47,8 @@ def warm_up(progress: Callable[[str], None] = lambda _text: None, go_on: Callabl
         (kernels.trade, lambda: kernels.trade.compiled(0, 1, state, metric.share, tabu)),
         *compile_steps(problem),
         knapsack.compile_step(),
+        *prices.compile_steps(problem),
+        displacing.compile_step(working),
     )
     names = []
     for name in bring_up(steps, go_on):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from entropy.placement.bounds.exchange import Exchange
+from entropy.placement.bounds.covering import cheapest_covers
+from entropy.placement.bounds.exchange import Exchange, exchange_of
 from entropy.placement.bounds.exchange_kernels import arrival_table, best_exchanges
+from entropy.placement.jit import Kernel
 from entropy.placement.metric import Floats
-from entropy.problem.problem import Bools, Indices, Integers
+from entropy.problem.problem import Bools, Indices, Integers, Problem
 
-__all__ = ["Answer", "Nodes", "Prices"]
+__all__ = ["Answer", "Nodes", "Prices", "compile_steps"]
 
 _FINE = 1 << 30
 """Prices are multiples of the unit of memory by this, or less finely where totals would leave 62 bits."""
@@ -80,14 +84,15 @@ class Nodes:
         self.steps = 0
         """Steps of all answers so far: cells and classes, sets of VMs looked at."""
 
-    def ask(self, prices: Prices) -> Answer:
-        """Each node's best exchange at ``prices``."""
+    def ask(self, prices: Prices, *, compiled: bool = False) -> Answer:
+        """Each node's best exchange at ``prices``; ``compiled``: by compiled kernels in any case."""
         exchange, residents = self.exchange, self.exchange.residents
         n, classes, profiles = len(residents.room), len(exchange.size), len(exchange.allowed)
         worth, choice = np.zeros((profiles, self._cells), dtype=np.int64), np.full((profiles, self._cells), -1, dtype=np.int32)
         wanted = exchange.allowed & (prices.value > 0)
         steps = profiles * self._cells * classes
-        table, run = arrival_table.on(steps), best_exchanges.on(steps + 64 * len(exchange.vms))
+        table = arrival_table.compiled if compiled else arrival_table.on(steps)
+        run = best_exchanges.compiled if compiled else best_exchanges.on(64 * (len(exchange.vms) + n))
         for p in range(profiles):
             heavy = wanted[p] & ~exchange.weightless
             if heavy.any():
@@ -146,3 +151,17 @@ class Nodes:
         np.subtract.at(slope[:, :classes], self.group, arrivals.astype(np.float64))
         np.add.at(slope[:, classes], self.group[used], self.cost[used].astype(np.float64))
         return constant, slope
+
+
+def compile_steps(problem: Problem) -> tuple[tuple[Kernel[..., Any], Callable[[], object]], ...]:
+    """For ``warmup``: the kernels of the bounds on moved memory, and a call of each on ``problem``."""
+    nodes = Nodes(exchange_of(problem), None, None)
+    prices = Prices(value=np.ones(len(nodes.exchange.size), dtype=np.int64), rent=0, scale=nodes.scale)
+    residents, nobody = nodes.exchange.residents, np.zeros(0, dtype=np.int64)
+    excess, chosen = np.zeros((0, residents.demand.shape[1]), dtype=np.int64), np.zeros(0, dtype=np.bool_)
+    start, demand = np.zeros(1, dtype=np.int64), residents.demand[:0]
+    return (
+        (cheapest_covers, lambda: cheapest_covers.compiled(start, demand, nobody, excess, 1, nobody, chosen)),
+        (arrival_table, lambda: nodes.ask(prices, compiled=True)),
+        (best_exchanges, lambda: None),  # compiled with the table
+    )
