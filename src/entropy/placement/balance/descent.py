@@ -24,7 +24,10 @@ __all__ = ["balance"]
 
 _LEAST_PART = 1 / 40
 """An end of the window that cannot be narrowed by this part of what is left to gain stays where it is."""
-_PATIENCE = 4
+_PATIENCE = 24
+_WIDENINGS = 16
+_LOSS = 0.8
+"""Of what one end of the window gains, the share that the others may lose in all."""
 _DICE = 4096
 """Most nodes that one node is compared with before it is given up."""
 
@@ -52,12 +55,15 @@ class _Search:
     def run(self) -> None:
         if not self.weighs.any() or len(self.nodes) < 2:
             return
-        for patience in (_PATIENCE, 4 * _PATIENCE):
+        for patience in (_PATIENCE, 4 * _PATIENCE, 16 * _PATIENCE):
             self.narrow(patience)
+            self.barter(patience)
             self.keep()
             if self.over():
                 return
         self.shorten()
+        if self.goals.exchange is not None:
+            self.widen()
 
     # -- the window --------------------------------------------------------------------------------------------------------------------
 
@@ -72,7 +78,7 @@ class _Search:
 
     def narrow(self, patience: int) -> None:
         """Narrow the window until no end gives way any more."""
-        part = np.where(self.weight > 0, 0.5, 0.0)
+        part = np.where(self.weight > 0, 0.5 if self.goals.exchange is None else 0.2, 0.0)  # small steps, where each is weighed
         excess = self.excess()
         while not self.over():
             active = (part >= _LEAST_PART) & (excess > 0)
@@ -98,12 +104,32 @@ class _Search:
             if not late.any():  # time is up
                 return
 
+    def barter(self, patience: int) -> None:
+        """Narrow one end of the window at the expense of the others, while they lose less than it gains."""
+        excess, weighs = self.excess(), self.weight > 0
+        others = max(int(weighs.sum()) - 1, 1)
+        for part in (0.5, 0.25):
+            for end in np.argsort(-excess * self.weight, kind="stable"):
+                gain = excess[end] * self.weight[end] * part
+                if gain < 1 or self.over():
+                    continue
+                wanted = excess.copy()
+                wanted[weighs] += (gain * _LOSS / others / self.weight[weighs]).astype(np.int64)
+                wanted[end] = excess[end] - int(gain / self.weight[end])
+                before = self.state.host.copy()
+                self.reach(self.window(wanted), patience)
+                if float((self.excess() * self.weight).sum()) < float((excess * self.weight).sum()):
+                    excess = self.excess()
+                else:
+                    self.state.reset(before)
+
     def reach(self, window: Window, patience: int) -> bool:
-        while not self.over():
+        """Bring every node inside ``window``; false when time, or ``patience`` with steps for the worse, is at an end before."""
+        more = True
+        while more and patience and not self.over():
             dice = self.rng.permutation(self.nodes)[:_DICE].astype(np.int32)
-            if (inside := self.state.narrow(window, dice, patience)) is not None:
-                return inside
-        return False
+            more, patience = self.state.narrow(window, dice, patience)
+        return self.state.inside(window)
 
     # -- moved memory ------------------------------------------------------------------------------------------------------------------
 
@@ -124,6 +150,20 @@ class _Search:
         wanted = self.window(self.excess())
         self.state.reset(self.working.host)
         if self.reach(wanted, _PATIENCE):
+            self.keep()
+
+    def widen(self) -> None:
+        """The way back: where moved memory has a price, VMs go home as the window is opened again, step by step."""
+        start = self.state.host.copy()
+        self.state.reset(self.working.host)
+        widest = self.excess()
+        self.state.reset(start)
+        narrow = self.excess()
+        for step in range(1, _WIDENINGS + 1):
+            if self.over():
+                return
+            opened = narrow + np.maximum(widest - narrow, 0) * step**2 // _WIDENINGS**2
+            self.state.return_home(self.window(opened))
             self.keep()
 
     def answer(self) -> Working:

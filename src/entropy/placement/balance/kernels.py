@@ -18,6 +18,8 @@ from entropy.problem.problem import Bools, Indices, Integers
 
 _FREE = 0.5
 """What a change costs beside the memory that it moves, in VMs of average memory: small steps lead nowhere."""
+_REST = 12
+"""Steps for which a VM rests that was moved for the worse."""
 _AGAIN = 0.3
 """Share of its cost that moving a VM on costs: it may come home yet."""
 __all__ = ["Moves", "Window", "narrow", "return_home"]
@@ -32,11 +34,13 @@ class Window(NamedTuple):
 
 
 class Moves(NamedTuple):
-    """``movable`` bool[V]; ``home`` int32[V], where a move is free; ``cost`` float64[V] of any other."""
+    """``movable`` bool[V]; ``home`` int32[V], where a move is free; ``cost`` float64[V] of any other; ``rests`` int64[V]: step from which
+    a VM may move again."""
 
     movable: Bools
     home: Indices
     cost: Floats
+    rests: Integers
 
 
 @kernel
@@ -71,18 +75,19 @@ def worst_of(tree: Floats) -> int:
 
 
 @kernel
-def list_vms(n: int, turn: int, state: State, movable: Bools, out: Indices) -> int:
-    """Fill ``out`` with the movable VMs of node n; if they are more, with some of them that depend on ``turn``.  Returns how many."""
+def list_vms(n: int, turn: int, step: int, state: State, moves: Moves, out: Indices) -> int:
+    """Fill ``out`` with the VMs of node n that may move; if they are more, with some that depend on ``turn``.  Returns how many."""
     total, most = 0, len(out)
     v = state.first[n]
     while v >= 0:
-        total += movable[v]
+        if moves.movable[v] and moves.rests[v] <= step:
+            total += 1
         v = state.after[v]
     skip = turn * most % total if total > most else 0
     found, seen = 0, 0
     v = state.first[n]
     while v >= 0:
-        if movable[v]:
+        if moves.movable[v] and moves.rests[v] <= step:
             if (seen - skip) % total < most:
                 out[found] = v
                 found += 1
@@ -140,12 +145,13 @@ def _price(i: int, j: int, b: int, n: int, moves: Moves) -> float:
 def narrow(
     steps: int, patience: int, sample: int, longest: int, dice: Indices, state: State, window: Window, moves: Moves, progress: Integers
 ) -> None:
-    """Moves and swaps between the node furthest outside its window and others, until none is outside, ``steps`` are done, or
-    ``patience`` nodes have been given up.
+    """Moves and swaps between the node furthest outside its window and others, until none is outside, ``steps`` are done, or ``patience``
+    of them had to be for the worse.
 
-    Each step takes the change that lowers the two nodes' penalty most for the memory it moves.  ``dice`` int32[...] are nodes in random
-    order; a step looks at ``sample`` of them, at all before it gives a node up, and at ``longest`` VMs of a node.  ``progress`` int64[2]:
-    steps done, nodes given up.
+    Each step takes the exchange that lowers the two nodes' penalty most for the memory it moves.  ``dice`` int32[...] are nodes in random
+    order; a step looks at ``sample`` of them, at all before it gives up, and at ``longest`` VMs of a node.  Where no exchange lowers the
+    penalty, the one that raises it least is done, and the VMs that it moves rest for some steps (tabu search, Glover 1989).  ``progress``
+    int64[2]: steps done, those for the worse.
     """
     free = state.free
     leaves = 1
@@ -160,29 +166,38 @@ def narrow(
     theirs = np.empty(longest, dtype=np.int32)
     found = np.empty(3, dtype=np.int64)
     progress[:] = 0
+    moves.rests[:] = 0
     turn = 0
     while progress[0] < steps and tree[1] > 0.0 and progress[1] < patience:
+        step = progress[0]
         b = worst_of(tree)
-        count = list_vms(b, progress[0], state, moves.movable, mine)
-        done = _best_change(b, count, turn, sample, dice, mine, theirs, state, window, moves, found)
+        count = list_vms(b, step, step, state, moves, mine)
+        done = best_change(b, count, turn, sample, step, False, dice, mine, theirs, state, window, moves, found)
         turn += sample
         if not done and sample < len(dice):
-            done = _best_change(b, count, turn, len(dice), dice, mine, theirs, state, window, moves, found)
+            done = best_change(b, count, turn, len(dice), step, False, dice, mine, theirs, state, window, moves, found)
+        if not done:
+            progress[1] += 1
+            done = best_change(b, count, turn, sample, step, True, dice, mine, theirs, state, window, moves, found)
+            for k in range(2):
+                if done and found[k] >= 0:
+                    moves.rests[found[k]] = step + _REST
         progress[0] += 1
         if done:
             settle(b, penalty(b, free, window), tree)
             settle(found[2], penalty(found[2], free, window), tree)
         else:
-            progress[1] += 1
-            settle(b, 0.0, tree)
+            settle(b, 0.0, tree)  # nothing on it can move: it is looked at again when something comes
 
 
 @kernel
-def _best_change(
+def best_change(
     b: int,
     count: int,
     turn: int,
     looks: int,
+    step: int,
+    worse: bool,
     dice: Indices,
     mine: Indices,
     theirs: Indices,
@@ -191,7 +206,10 @@ def _best_change(
     moves: Moves,
     found: Integers,
 ) -> bool:
-    """Do the best exchange (``found``: VM out, VM in, other node) between node b, whose VMs are ``mine``, and ``looks`` others."""
+    """Do the best exchange (``found``: VM out, VM in, other node) between node b, whose VMs are ``mine``, and ``looks`` others.
+
+    It lowers the penalty, or, with ``worse``, raises it as little as possible; what b has too much of, or lacks, it always mends.
+    """
     free, demand, domains, domain_of = state.free, state.demand, state.domains, state.domain_of
     least, most, price = window
     n_resources = free.shape[1]
@@ -201,13 +219,13 @@ def _best_change(
             worst, furthest, sign = r, (least[b, r] - free[b, r]) * price[b, r], 1
         if (free[b, r] - most[b, r]) * price[b, r] > furthest:
             worst, furthest, sign = r, (free[b, r] - most[b, r]) * price[b, r], -1
-    best = 0.0
+    best, any_found = 0.0, False
     mine_now = penalty(b, free, window)
     for look in range(min(looks, len(dice))):
         n = dice[(turn + look) % len(dice)]
         if n == b:
             continue
-        others = list_vms(n, turn + look, state, moves.movable, theirs)
+        others = list_vms(n, turn + look, step, state, moves, theirs)
         now = mine_now + penalty(n, free, window)
         for x in range(count + 1):
             i = mine[x] if x < count else -1
@@ -218,12 +236,15 @@ def _best_change(
                 gone = (demand[i, worst] if i >= 0 else 0) - (demand[j, worst] if j >= 0 else 0)
                 if sign * gone <= 0 or (j >= 0 and not domains[domain_of[j], b]):
                     continue
-                then, enough = 0.0, min(now * (1.0 - 1e-9), now - best * _FREE)
+                enough = now * (1.0 - 1e-9) if not any_found else now - best * _FREE
+                if worse:
+                    enough = np.inf if not any_found else now - best
+                then = 0.0
                 for r in range(n_resources):
                     gone = (demand[i, r] if i >= 0 else 0) - (demand[j, r] if j >= 0 else 0)
                     here, there = free[b, r] + gone, free[n, r] - gone
                     if (gone > 0 and there < 0) or (gone < 0 and here < 0):
-                        then = now
+                        then = np.inf
                         break
                     out = max(least[b, r] - here, here - most[b, r])
                     if out > 0:
@@ -235,13 +256,13 @@ def _best_change(
                         break
                 if then >= enough:
                     continue
-                score = (now - then) / _price(i, j, b, n, moves)
-                if score > best and keeps_rules(i, j, b, n, state):
-                    best = score
+                score = now - then if worse else (now - then) / _price(i, j, b, n, moves)
+                if (score > best or not any_found) and keeps_rules(i, j, b, n, state):
+                    best, any_found = score, True
                     found[0], found[1], found[2] = i, j, n
-    if best > 0.0:
+    if any_found:
         exchange(found[0], found[1], b, found[2], state)
-    return best > 0.0
+    return any_found
 
 
 @kernel

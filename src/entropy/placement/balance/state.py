@@ -37,7 +37,12 @@ class Balancing:
         self.counts: Bools = self.gauge.counts & weighs
         self.price = np.where(self.counts, self.gauge.unit / self.gauge.full, 0.0)
         mean = float(problem.weight[movable].mean()) if movable.any() else 1.0
-        self.moves = Moves(movable=movable, home=observed_hosts(problem), cost=problem.weight / max(mean, 1.0))
+        self.moves = Moves(
+            movable=movable,
+            home=observed_hosts(problem),
+            cost=problem.weight / max(mean, 1.0),
+            rests=np.zeros(problem.n_vms, dtype=np.int64),
+        )
         self._on_a_node = int(movable.sum()) // max(problem.n_nodes, 1) + 1
         self._looks = min(_SAMPLE, problem.n_nodes) * min(self._on_a_node, _LONGEST) ** 2 // 2 + 1
         self.host: Indices = host.copy()
@@ -58,6 +63,10 @@ class Balancing:
         """Highest and lowest level, per resource."""
         return self.gauge.extremes(self.load)
 
+    def inside(self, window: Window) -> bool:
+        """Is every node inside ``window``?"""
+        return bool(((self.state.free >= window.least) & (self.state.free <= window.most)).all())
+
     def window(self, low: Integers, high: Integers) -> Window:
         """The window between two levels int64[R]; what does not count is unbounded."""
         capacity = self.problem.capacity
@@ -65,16 +74,13 @@ class Balancing:
         most = np.where(self.counts, capacity - self.gauge.least(low), _UNBOUNDED)
         return Window(least=least, most=most, price=self.price)
 
-    def narrow(self, window: Window, dice: Indices, patience: int) -> bool | None:
-        """Bring every node inside ``window``, or give up ``patience`` nodes (see ``kernels.narrow``): whether all are inside, ``None``
-        when that is not known after a block of steps."""
+    def narrow(self, window: Window, dice: Indices, patience: int) -> tuple[bool, int]:
+        """A block of steps towards ``window`` (see ``kernels.narrow``): whether there is more to do, and the patience left."""
         progress = np.zeros(2, dtype=np.int64)
         steps = max(_BLOCK // self._looks, 8)
         run = narrow.on(steps * self._looks)
         run(steps, patience, _SAMPLE, _LONGEST, dice, self.state, window, self.moves, progress)
-        if progress[1]:
-            return False
-        return None if progress[0] == steps else True
+        return bool(progress[0] == steps), patience - int(progress[1])
 
     def return_home(self, window: Window) -> None:
         """VMs go home where ``window`` allows it, until none can (see ``kernels.return_home``)."""

@@ -80,4 +80,4 @@ def _cheapest(problem: Problem, home: Indices, vms: Indices, r: int, excess: Int
     first = np.flatnonzero(np.concatenate(([True], at[1:] != at[:-1])))
     before = total - np.repeat(total[first], np.diff(np.append(first, len(vms))))
     taken = np.clip(excess[at] - before, 0, size)
-    return np.bincount(at, taken * rate, minlength=problem.n_nodes)
+    return np.asarray(np.bincount(at, taken * rate, minlength=problem.n_nodes), dtype=np.float64)
