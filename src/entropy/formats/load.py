@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from entropy.formats import btrplace, documents, entropy_text, ganeti
+from entropy.formats import documents
 from entropy.formats.files import read_bytes
 from entropy.model.cluster import Cluster
 from entropy.model.errors import InputError
@@ -28,17 +28,26 @@ def _entropy(raw: bytes, where: str) -> Loaded:
     return Loaded(cluster=documents.parse(raw, Cluster, where=where))
 
 
+# A foreign format's reader is imported when it is needed: most clusters come in our own.
+
+
 def _entropy_text(raw: bytes, where: str) -> Loaded:
+    from entropy.formats import entropy_text
+
     cluster, warnings = entropy_text.parse(raw, where=where)
     return Loaded(cluster=cluster, warnings=warnings)
 
 
 def _btrplace(raw: bytes, where: str) -> Loaded:
+    from entropy.formats import btrplace
+
     cluster, policy, warnings = btrplace.parse(raw, where=where, now=datetime.now())
     return Loaded(cluster=cluster, policy=policy, warnings=warnings)
 
 
 def _ganeti(raw: bytes, where: str) -> Loaded:
+    from entropy.formats import ganeti
+
     cluster, policy, warnings = ganeti.parse(raw, where=where)
     return Loaded(cluster=cluster, policy=policy, warnings=warnings)
 
@@ -64,9 +73,15 @@ def load(path: str, input_format: str | None = None) -> Loaded:
 
 
 def _detect(raw: bytes, path: str) -> str:
-    if btrplace.looks_like(raw):
-        return "btrplace"
-    named = path.removesuffix(".gz").endswith((".json", ".yaml", ".yml"))
-    if not named and entropy_text.looks_like(raw):
+    if b'"apiVersion"' not in raw:
+        from entropy.formats import btrplace
+
+        if btrplace.looks_like(raw):
+            return "btrplace"
+    if path.removesuffix(".gz").endswith((".json", ".yaml", ".yml")):
+        return "entropy"
+    from entropy.formats import entropy_text, ganeti
+
+    if entropy_text.looks_like(raw):
         return "entropy-text"
-    return "ganeti" if not named and ganeti.looks_like(raw) else "entropy"
+    return "ganeti" if ganeti.looks_like(raw) else "entropy"
