@@ -13,6 +13,7 @@ from entropy.placement.balance import balance
 from entropy.placement.bounds.displacement import strong_moved_bound
 from entropy.placement.bounds.effort import Effort
 from entropy.placement.bounds.spread import spread_bound
+from entropy.placement.bounds.spread_moves import moved_bound_within
 from entropy.placement.bounds.strong import pattern_placement
 from entropy.placement.budget import Budget, Share
 from entropy.placement.consolidate import consolidate
@@ -129,6 +130,9 @@ class _Search:
         best.prove(primary=self.least_primary, why="what all VMs together need")
         most = affordable(self.goals.node_cost, best.value.primary) if self.strict else None
         best.prove(moved=bounds.moved_bound(self.problem, self.leaving, most), why="what must leave each node")
+        if self.goals.objective == "balance" and self.goals.exchange is None:
+            within = moved_bound_within(self.problem, self.goals, best.value.primary)
+            best.prove(moved=within, why="what must leave or enter each node for so small a spread")
 
     def _towards_goal(self, working: Working) -> None:
         """The kernels of the objective."""

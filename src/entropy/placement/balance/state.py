@@ -10,7 +10,7 @@ import numpy as np
 from entropy.placement.balance.kernels import Moves, Window, narrow, return_home
 from entropy.placement.balance.rules import guarded
 from entropy.placement.goals import observed_hosts
-from entropy.placement.jit import Kernel
+from entropy.placement.jit import Kernel, prepare
 from entropy.placement.kernels import recount
 from entropy.placement.spread import gauge, load_of
 from entropy.placement.tables import Tables
@@ -22,8 +22,12 @@ _SAMPLE = 24
 """Nodes that one step compares the worst with."""
 _LONGEST = 48
 """VMs of a node that one step looks at."""
-_BLOCK = 100_000
+_BLOCK = 30_000
 """Exchanges looked at, roughly, between two questions whether time is up."""
+_DEAR = 8
+"""An exchange costs so much more than what ``jit`` counts work in."""
+_LONGEST_WAIT = 1_000_000
+"""Work that waits for compiled kernels are counted in, at most."""
 _UNBOUNDED = 1 << 60
 _PASSES = 8
 
@@ -45,6 +49,7 @@ class Balancing:
         )
         self._on_a_node = int(movable.sum()) // max(problem.n_nodes, 1) + 1
         self._looks = min(_SAMPLE, problem.n_nodes) * min(self._on_a_node, _LONGEST) ** 2 // 2 + 1
+        prepare(problem.n_vms * self._looks)
         self.host: Indices = host.copy()
         self.state = Tables(guarded(problem, host)).state(self.host, np.empty_like(problem.capacity))
         self.reset(host)
@@ -77,8 +82,8 @@ class Balancing:
     def narrow(self, window: Window, dice: Indices, patience: int) -> tuple[bool, int]:
         """A block of steps towards ``window`` (see ``kernels.narrow``): whether there is more to do, and the patience left."""
         progress = np.zeros(2, dtype=np.int64)
-        steps = max(_BLOCK // self._looks, 8)
-        run = narrow.on(steps * self._looks)
+        steps = max(_BLOCK // self._looks, self.problem.n_nodes // 20, 4)
+        run = narrow.on(min(steps * (self._looks + len(dice) * self._on_a_node**2 // 8) * _DEAR, _LONGEST_WAIT))
         run(steps, patience, _SAMPLE, _LONGEST, dice, self.state, window, self.moves, progress)
         return bool(progress[0] == steps), patience - int(progress[1])
 
