@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 from entropy.model.cluster import VM, Cluster, VMState
 from entropy.model.plan import Plan
@@ -18,6 +19,7 @@ from entropy.verification.rules.zones import zones_across
 
 __all__ = ["Case", "StateRule", "title"]
 
+T = TypeVar("T")
 StateRule = Running | Sleeping | Ready | Killed
 _GOAL: Mapping[str, VMState] = {"running": "running", "sleeping": "sleeping", "ready": "ready", "killed": "ready"}
 
@@ -34,8 +36,7 @@ class Case:
     replay: Replay
     lenient: bool = False
     _found: dict[tuple[str, Selection], tuple[str, ...]] = field(default_factory=dict, compare=False)
-    _sets: dict[Selection, frozenset[str]] = field(default_factory=dict, compare=False)
-    _zones: dict[str, Callable[[str], str]] = field(default_factory=dict, compare=False)
+    _made: dict[object, Any] = field(default_factory=dict, compare=False)
 
     @cached_property
     def _selector(self) -> Selector:
@@ -60,17 +61,20 @@ class Case:
             self._found[key] = tuple(node.name for node in self._selector.nodes(selection, "constraints"))
         return self._found[key]
 
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """What many rules need: ``make()``, called for the first of them."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
+
     def node_set(self, selection: Selection) -> frozenset[str]:
-        """The same as a set, made once: many rules name the same nodes."""
-        if selection not in self._sets:
-            self._sets[selection] = frozenset(self.nodes(selection))
-        return self._sets[selection]
+        """The names of the selected nodes as a set."""
+        return self.once(("nodes", selection), lambda: frozenset(self.nodes(selection)))
 
     def zone_of(self, across: str) -> Callable[[str], str]:
-        """Node name -> its zone, made once for all rules."""
-        if across not in self._zones:
-            self._zones[across] = zones_across(self.cluster, across)
-        return self._zones[across]
+        """Node name -> its zone."""
+        return self.once(("zones", across), lambda: zones_across(self.cluster, across))
 
     # -- amounts ------------------------------------------------------------------------------------------------------
 

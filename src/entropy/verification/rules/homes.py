@@ -44,21 +44,22 @@ def gather(case: Case, rule: Gather, title: str) -> Iterator[Violation]:
 
 def among(case: Case, rule: Among, title: str) -> Iterator[Violation]:
     """All of the VMs that run are within one group of nodes.  Groups that hold no node at all make the rule void."""
-    if homes := _homes_of_groups(case, rule.groups):
+    if homes := case.once(("homes", rule.groups), lambda: _homes_of_groups(case, rule.groups)):
         yield from _together(case, title, (rule.vms,), homes, continuous=rule.continuous)
 
 
 def split_among(case: Case, rule: SplitAmong, title: str) -> Iterator[Violation]:
     """Each group of VMs within one group of nodes, no two in the same."""
-    if homes := _homes_of_groups(case, rule.groups):
+    if homes := case.once(("homes", rule.groups), lambda: _homes_of_groups(case, rule.groups)):
         yield from _together(case, title, rule.vm_groups, homes, continuous=rule.continuous)
 
 
 def _homes_of_groups(case: Case, groups: Sequence[Selection]) -> Callable[[str], frozenset[str]] | None:
     homes: dict[str, frozenset[str]] = {}
     for k, group in enumerate(groups):
+        home = frozenset((f"group {k + 1}",))
         for node in case.nodes(group):
-            homes[node] = homes.get(node, frozenset()) | {f"group {k + 1}"}
+            homes[node] = homes[node] | home if node in homes else home
     return (lambda node: homes.get(node, frozenset())) if homes else None
 
 
