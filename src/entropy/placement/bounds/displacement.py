@@ -19,22 +19,27 @@ import numpy as np
 import numpy.typing as npt
 
 from entropy.placement.bounds.covering import must_leave
-from entropy.placement.bounds.exchange import exchange_of
+from entropy.placement.bounds.exchange import Exchange, exchange_of
 from entropy.placement.bounds.moved import kept_weight, moved_bound
 from entropy.placement.bounds.prices import Answer, Nodes, Prices
 from entropy.problem.problem import Integers, Problem
 
 __all__ = ["StrongBound", "strong_moved_bound"]
 
+_CLASSES = (48, 144, 432)
+"""Classes of VMs, at most: the price of each costs time, and finer ones prove more."""
 _ROUNDS = 400
 _RADIUS, _LEAST_RADIUS = 8.0, 0.5
 """The box around the best prices: at first and at least, in medians of what a move costs."""
 _STEP, _LEAST_STEP = 0.5, 0.1
 """How far towards the model's prices: at first and at least."""
-_CLOSE = 1e-4
-"""The prices are good enough when the model promises less than this share of the bound on top."""
+_CLOSE, _ROUGHLY = 1e-4, 1e-3
+"""The prices are good enough when the model promises less than this share of the bound on top; before classes are made finer."""
 _WORK = 3e-9
 """Work of a step (``Nodes.steps``) in the exact model's units: about as many seconds on an ordinary machine."""
+
+_SIMPLE = "what must leave each node"
+_DISPLACED = "what must leave each node, and what its arrival displaces elsewhere"
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,13 +47,13 @@ Floats = npt.NDArray[np.float64]
 class StrongBound(NamedTuple):
     """``value``: least moved memory in the problem's units; ``why``: the argument in a sentence.
 
-    ``prices`` that prove it (``None``: the simple bounds are as good), ``solved``: no other prices prove more; ``work`` done, in the exact
-    model's units.
+    ``price`` float64[V]: what finding another place for each VM displaces elsewhere, at least about so much memory (``None``: not looked
+    at); ``solved``: this argument proves no more; ``work`` done, in the exact model's units.
     """
 
     value: int
     why: str
-    prices: Prices | None
+    price: Floats | None
     solved: bool
     work: float
 
@@ -73,27 +78,61 @@ def strong_moved_bound(
         node_cost, most_cost = np.ones(problem.n_nodes, dtype=np.int64), most_nodes
     if leaving is None:
         leaving, _ = must_leave(problem)
-    simple = moved_bound(problem, leaving, most_nodes)
-    nothing = StrongBound(simple, "what must leave each node", None, False, 0.0)
-    exchange = exchange_of(problem)
-    if not len(exchange.size) or (enough is not None and simple >= enough):
-        return nothing._replace(solved=not len(exchange.size))
-    nodes = Nodes(exchange, node_cost, most_cost)
-    dual = _Dual(nodes, float(max(np.median(problem.weight[exchange.class_of >= 0]), 1.0)))
-    best = nodes.ask(dual.prices(_first(kept_weight(problem, leaving), node_cost, most_cost, len(exchange.size) + 1) / dual.unit))
-    solved = False
+    found = StrongBound(moved_bound(problem, leaving, most_nodes), _SIMPLE, None, False, 0.0)
+    kept, distinct, rent = kept_weight(problem, leaving), 0, 0.0
+    for classes in _CLASSES:
+        exchange = exchange_of(problem, classes=classes)
+        if len(exchange.size) == distinct:  # no finer than before
+            break
+        distinct = len(exchange.size)
+        left = None if work is None else work - found.work
+        if _over(found.value, enough, remaining, left):
+            return found._replace(solved=False)
+        nodes = Nodes(exchange, node_cost, most_cost)
+        dual = _Dual(nodes, float(max(np.median(problem.weight[exchange.class_of >= 0]), 1.0)))
+        if found.price is None:
+            start, radius = _first(kept, node_cost, most_cost, distinct + 1) / dual.unit, _RADIUS
+        else:
+            start, radius = np.append(_refined(found.price, exchange), rent) / dual.unit, _RADIUS / 4
+        best, solved = _ascend(nodes, dual, start, radius, remaining, left, enough, _CLOSE if classes == _CLASSES[-1] else _ROUGHLY)
+        rent = best.prices.rent / nodes.scale
+        value = max(found.value, best.value)
+        why = found.why if value == found.value else _DISPLACED
+        price = np.where(exchange.class_of >= 0, best.prices.value[exchange.class_of] / nodes.scale, 0.0)
+        found = StrongBound(value, why, price, solved, found.work + nodes.steps * _WORK)
+        if not solved:
+            return found
+    return found._replace(solved=True)
+
+
+def _over(value: int, enough: int | None, remaining: Callable[[], float], work: float | None) -> bool:
+    return (enough is not None and value >= enough) or (remaining() <= 0 if work is None else work <= 0)
+
+
+def _ascend(
+    nodes: Nodes,
+    dual: _Dual,
+    start: Floats,
+    radius: float,
+    remaining: Callable[[], float],
+    work: float | None,
+    enough: int | None,
+    close: float,
+) -> tuple[Answer, bool]:
+    """(the answer that proves most, whether no prices prove more, or hardly) by cutting planes from ``start``."""
+    best = nodes.ask(dual.prices(start))
     dual.add(best)
-    centre, radius, step, failures = dual.centre(best), _RADIUS, _STEP, 0
+    centre, step, failures = dual.centre(best), _STEP, 0
     for _ in range(_ROUNDS):
-        if (enough is not None and best.value >= enough) or remaining() <= 0 or (work is not None and nodes.steps * _WORK >= work):
+        if _over(best.value, enough, remaining, None if work is None else work - nodes.steps * _WORK):
             break
         found = dual.solve(centre, radius, remaining() if work is None else float("inf"))
         if found is None:
             break
         target, promised = found
-        if promised - best.value <= max(_CLOSE * abs(best.value), 1e-6) and np.abs(target - centre).max() < radius * (1 - 1e-6):
-            solved = True
-            break
+        inside = np.abs(target - centre).max() < radius * (1 - 1e-6)
+        if inside and promised <= max(best.value, best.exact / nodes.scale + close * abs(best.value)) + 1e-6:
+            return best, True
         answer = nodes.ask(dual.prices(centre + step * (target - centre)))
         dual.add(answer)
         if answer.exact > best.exact:
@@ -103,10 +142,14 @@ def strong_moved_bound(
             step = max(step * 0.7, _LEAST_STEP)
             if failures % 3 == 0:
                 radius = max(radius / 2, _LEAST_RADIUS)
-    value, spent = max(simple, best.value), nodes.steps * _WORK
-    if value == simple:
-        return nothing._replace(solved=solved, prices=best.prices, work=spent)
-    return StrongBound(value, "what must leave each node, and what its arrival displaces elsewhere", best.prices, solved, spent)
+    return best, False
+
+
+def _refined(price: Floats, exchange: Exchange) -> Floats:
+    """float64[C]: the mean price of each class's members, who were of other classes before."""
+    mine = exchange.class_of >= 0
+    total = np.bincount(exchange.class_of[mine], weights=price[mine], minlength=len(exchange.size))
+    return np.asarray(total / np.maximum(exchange.members, 1))
 
 
 def _first(kept: Integers, node_cost: Integers | None, most_cost: int | None, columns: int) -> Floats:

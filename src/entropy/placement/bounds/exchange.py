@@ -21,8 +21,6 @@ from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 
 __all__ = ["Exchange", "exchange_of"]
 
-_CLASSES = 48
-"""Classes of VMs per group of domains."""
 _DOMAINS = 3
 """Domains that are told apart; the others count as one."""
 _CELLS = 1 << 15
@@ -55,8 +53,8 @@ class Exchange:
     class_of: Integers
 
 
-def exchange_of(problem: Problem, *, classes: int = _CLASSES, cells: int = _CELLS) -> Exchange:
-    """The exchange that ``problem`` relaxes to."""
+def exchange_of(problem: Problem, *, classes: int, cells: int = _CELLS) -> Exchange:
+    """The exchange that ``problem`` relaxes to, with at most ``classes`` classes of VMs per group of domains."""
     home = observed_hosts(problem)
     runs = problem.runs_at_end()
     free = runs & ~problem.held

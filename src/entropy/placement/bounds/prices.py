@@ -155,7 +155,7 @@ class Nodes:
 
 def compile_steps(problem: Problem) -> tuple[tuple[Kernel[..., Any], Callable[[], object]], ...]:
     """For ``warmup``: the kernels of the bounds on moved memory, and a call of each on ``problem``."""
-    nodes = Nodes(exchange_of(problem), None, None)
+    nodes = Nodes(exchange_of(problem, classes=1), None, None)
     prices = Prices(value=np.ones(len(nodes.exchange.size), dtype=np.int64), rent=0, scale=nodes.scale)
     residents, nobody = nodes.exchange.residents, np.zeros(0, dtype=np.int64)
     excess, chosen = np.zeros((0, residents.demand.shape[1]), dtype=np.int64), np.zeros(0, dtype=np.bool_)
