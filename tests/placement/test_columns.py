@@ -204,7 +204,7 @@ def test_dives_cover_everything() -> None:
     classes = classes_of(problem)
     found = generate(classes, Pool(), Effort())
     for attempt in range(3):
-        uses = dive(classes, found, Effort(), attempt)
+        uses = dive(classes, found, Effort(), attempt, Pool())
         assert uses is not None
         assert (uses.times @ uses.patterns >= classes.count).all()
         assert (uses.patterns @ classes.demand <= classes.room[uses.node_class]).all()

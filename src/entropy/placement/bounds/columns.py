@@ -34,6 +34,7 @@ __all__ = ["Columns", "Pool", "generate", "lagrangian", "lattice"]
 _UNIT = 1 << 40
 """What the dearest node is worth in the integer values."""
 _SMOOTH = 0.6
+_FILLED = 150
 _ENOUGH = 1e-7
 _PIVOT = 2.0
 """Steps of work a pivot takes, for each column."""
@@ -44,13 +45,15 @@ _QUICK, _MORE, _THOROUGH = 10_000, 6, 3_000_000
 @dataclass(frozen=True)
 class Columns:
     """``bound`` on the cost of nodes taken into use besides those in use anyway, proven; ``relaxed``: the linear programme's optimum so
-    far; ``complete``: it was solved to the end; ``pool``: the patterns; ``uses`` how often each is used in the relaxation."""
+    far; ``complete``: it was solved to the end; ``pool``: the patterns; ``uses`` how often each is used in the relaxation; ``value``
+    float64[K]: what a VM of each class is worth, in costs of the dearest node."""
 
     bound: int
     relaxed: float
     complete: bool
     pool: Pool
     uses: Floats
+    value: Floats
 
 
 class Pool:
@@ -96,23 +99,34 @@ def lagrangian(classes: Classes, value: Integers, upper: list[int], unit: int) -
     return best
 
 
-def generate(classes: Classes, pool: Pool, effort: Effort, *, known: int = 0, rounds: int = 100_000, thorough: int = _THOROUGH) -> Columns:
+def generate(
+    classes: Classes,
+    pool: Pool,
+    effort: Effort,
+    *,
+    known: int = 0,
+    value: Floats | None = None,
+    rounds: int = 100_000,
+    thorough: int = _THOROUGH,
+) -> Columns:
     """Solve the linear programme, from the patterns of ``pool`` on (it is added to), until it is solved, the bound reaches the effort's
-    target, or effort or ``rounds`` are spent.  ``known``: a bound proven otherwise; ``thorough``: branches of the last pricing searches."""
-    return _Master(classes, pool, thorough, known).run(effort, rounds)
+    target, or effort or ``rounds`` are spent.  ``known``: a bound proven otherwise; ``value``: values to begin with; ``thorough``: branches
+    of the last pricing searches."""
+    return _Master(classes, pool, thorough, known, value).run(effort, rounds)
 
 
 class _Master:
-    def __init__(self, classes: Classes, pool: Pool, thorough: int, known: int) -> None:
+    def __init__(self, classes: Classes, pool: Pool, thorough: int, known: int, value: Floats | None) -> None:
         self.classes, self.pool, self.thorough = classes, pool, thorough
         self.dearest = max(int(classes.cost.max(initial=0)), 1)
         self.unit = max(_UNIT // self.dearest, 1)
         self.loaded = 0
         self.bound, self.proven = known, -1
-        self.center = _by_volume(classes, self.dearest)
+        self.center = _by_volume(classes, self.dearest) if value is None else value
         self.highs = self._empty()
-        for m in range(len(classes.cost)):
-            _fill(classes, m, self.center, pool)
+        if not len(pool):
+            for m in range(len(classes.cost)):
+                _fill(classes, m, self.center, pool)
 
     def _empty(self) -> highspy.Highs:
         """Rows: VM classes to cover, node classes to respect.  Columns: dear stand-ins, so that there always is a solution."""
@@ -157,7 +171,7 @@ class _Master:
             else:
                 complete = exact
                 break
-        return Columns(bound=self.bound, relaxed=relaxed * self.dearest, complete=complete, pool=self.pool, uses=uses)
+        return Columns(bound=self.bound, relaxed=relaxed * self.dearest, complete=complete, pool=self.pool, uses=uses, value=self.center)
 
     def _up(self, relaxed: float) -> int:
         """The least cost that is at least ``relaxed``, with some tolerance."""
@@ -233,7 +247,8 @@ def _by_volume(classes: Classes, dearest: int) -> Floats:
 def _fill(classes: Classes, m: int, value: Floats, pool: Pool) -> None:
     """Patterns to begin with: for each class of VMs, a node that is filled with it first, then with the largest that fit."""
     order = np.argsort(-value, kind="stable")
-    for k in np.flatnonzero(classes.most[m]):
+    first = np.flatnonzero(classes.most[m])
+    for k in first[np.argsort(-value[first], kind="stable")][:_FILLED]:
         left = classes.room[m].copy()
         pattern = np.zeros(len(value), dtype=np.int64)
         for j in (k, *order):

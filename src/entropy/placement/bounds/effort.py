@@ -42,6 +42,11 @@ class Effort:
         return float("inf") if self.work is None else max(self.work - self.spent, 0.0)
 
     @property
+    def steps_left(self) -> float:
+        """Elementary steps."""
+        return self.work_left * _RATE
+
+    @property
     def over(self) -> bool:
         """Is nothing left?"""
         return self.work_left <= 0 or self.remaining() <= 0

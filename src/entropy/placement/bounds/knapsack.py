@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from entropy.placement.jit import kernel
+from entropy.placement.jit import Kernel, kernel
 from entropy.problem.problem import Integers
 
-__all__ = ["search"]
+__all__ = ["compile_step", "search"]
 
 
 @kernel
@@ -106,3 +109,9 @@ def search(
     if complete:
         upper = best
     return max(upper, best), complete, steps, kept
+
+
+def compile_step() -> tuple[Kernel[Any, Any], Callable[[], object]]:
+    """The kernel, and what compiles it for the types it is called with."""
+    one, square = np.ones(1, dtype=np.int64), np.ones((1, 1), dtype=np.int64)
+    return search, lambda: search.compiled(one, square, one, one, one, 1, 0, 10, square.copy())

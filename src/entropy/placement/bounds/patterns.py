@@ -23,11 +23,15 @@ __all__ = ["Uses", "all_patterns", "dive", "solve_cover", "whole_patterns"]
 
 _LISTED, _LISTED_CLASSES = 20_000, 40
 """Patterns, and classes of VMs, up to which all patterns are listed."""
-_ATTEMPTS = 12
-"""Dives, each with other first choices."""
-_DIVE_ROUNDS, _DIVE_STEPS = 15, 20_000
+_ATTEMPTS, _DIVING = 12, 0.7
+"""Dives, each with other first choices, and the part of the effort that they may take."""
+_DIVE_ROUNDS, _DIVE_STEPS = (8, 15), 20_000
+_NEARLY = 0.2
+"""What may be missing from a use that is fixed as whole, in the first and quick dive."""
 _EXACT_PATTERNS = 5_000
-_NODES = 2_000
+_BRANCH = 20.0
+"""Elementary steps of a branch, per entry."""
+_NODES = 20_000
 """Branches of the covering programme over the patterns found."""
 
 
@@ -52,16 +56,20 @@ def whole_patterns(classes: Classes, found: Columns, known: int, effort: Effort)
             return bound, best
         return _decide(classes, listed, bound, best, effort) if len(listed) <= _EXACT_PATTERNS and not effort.over else (bound, best)
     best = None
+    dives = effort.share(_DIVING)
+    seen = Pool()
     for attempt in range(_ATTEMPTS):
-        if effort.over:
-            break
-        tried = dive(classes, found, effort, attempt)
-        if tried is None and attempt == 0:
-            tried = solve_cover(classes, found.pool, bound, effort.share(0.3), _NODES)
+        tried = dive(classes, found, dives if attempt else effort, attempt, seen)
         if tried is not None and (best is None or tried.cost < best.cost):
             best = tried
-        if best is not None and best.cost <= bound:
+        if dives.over or (best is not None and best.cost <= bound):
             break
+    if best is None or best.cost > bound:
+        for m, pattern in zip(found.pool.node_class, found.pool.patterns, strict=True):
+            seen.add(m, pattern)
+        tried = solve_cover(classes, seen, bound, effort, _NODES, best)
+        if tried is not None and (best is None or tried.cost < best.cost):
+            best = tried
     return bound, best
 
 
@@ -90,7 +98,7 @@ def all_patterns(classes: Classes, most: int) -> Pool | None:
     return pool
 
 
-def solve_cover(classes: Classes, pool: Pool, bound: int, effort: Effort, nodes: int) -> Uses | None:
+def solve_cover(classes: Classes, pool: Pool, bound: int, effort: Effort, nodes: int, known: Uses | None = None) -> Uses | None:
     """Cheapest whole uses of the pool's patterns that cover every class, as far as ``nodes`` branches of HiGHS tell; ``None``: none."""
     if not len(pool):
         return None
@@ -117,19 +125,34 @@ def solve_cover(classes: Classes, pool: Pool, bound: int, effort: Effort, nodes:
     lp.a_matrix_.index_ = np.array(index, dtype=np.int32)
     lp.a_matrix_.value_ = np.array(entry, dtype=np.float64)
     highs = solver()
-    highs.setOptionValue("mip_max_nodes", nodes)
+    branch = _BRANCH * (len(index) + n)
+    highs.setOptionValue("mip_max_nodes", int(min(nodes, max(effort.steps_left / branch, 1))))
     highs.setOptionValue("objective_target", bound / step + 1e-6)
     seconds = effort.remaining()
     if seconds < float("inf"):
         highs.setOptionValue("time_limit", max(seconds, 0.01))
     highs.passModel(lp)
+    if known is not None:
+        start = highspy.HighsSolution()
+        start.col_value = _times_of(known, pool).tolist()
+        highs.setSolution(start)
     highs.run()
     info = highs.getInfo()
-    effort.spend(20.0 * max(info.mip_node_count, 1) * (len(index) + n))
+    effort.spend(branch * max(info.mip_node_count, 1))
     if info.primal_solution_status != 2:  # feasible
         return None
     times = np.rint(np.array(highs.getSolution().col_value)).astype(np.int64)
     return _checked(classes, node_class, np.array(pool.patterns), times)
+
+
+def _times_of(uses: Uses, pool: Pool) -> Integers:
+    """int64[P]: how often the pool's patterns are used, of those of ``uses`` that are in it."""
+    at = {(m, pattern.tobytes()): p for p, (m, pattern) in enumerate(zip(pool.node_class, pool.patterns, strict=True))}
+    times = np.zeros(len(pool), dtype=np.int64)
+    for m, pattern, n in zip(uses.node_class.tolist(), uses.patterns, uses.times.tolist(), strict=True):
+        if (p := at.get((m, pattern.tobytes()))) is not None:
+            times[p] += n
+    return times
 
 
 def _checked(classes: Classes, node_class: Integers, patterns: Integers, times: Integers) -> Uses | None:
@@ -157,9 +180,8 @@ def _decide(classes: Classes, pool: Pool, bound: int, best: Uses | None, effort:
     model.add(cost >= bound // step)
     if best is not None:
         model.add(cost <= best.cost // step)
-        for p, pattern in enumerate(patterns):
-            hit = np.flatnonzero((best.node_class == node_class[p]) & (best.patterns == pattern).all(axis=1))
-            model.add_hint(times[p], int(best.times[hit].sum()))
+        for time, n in zip(times, _times_of(best, pool).tolist(), strict=True):
+            model.add_hint(time, n)
     model.minimize(cost)
     search = cp_model.CpSolver()
     search.parameters.num_workers = 1
@@ -178,26 +200,31 @@ def _decide(classes: Classes, pool: Pool, bound: int, best: Uses | None, effort:
     return max(bound, round(search.best_objective_bound) * step), best
 
 
-def dive(classes: Classes, found: Columns, effort: Effort, attempt: int) -> Uses | None:
+def dive(classes: Classes, found: Columns, effort: Effort, attempt: int, seen: Pool) -> Uses | None:
     """Fix the relaxation's whole uses, then its largest fraction, generate patterns for what remains, and so on.
 
-    Each ``attempt`` after the first begins with another pattern.
+    The first ``attempt`` is a quick one, the second thorough, each one after that begins with another pattern.  ``seen`` is given
+    the patterns that the relaxations used.
     """
-    left, pool, uses = classes, found.pool, found.uses
+    left, pool, again = classes, found.pool, found
+    uses = _padded(found.uses, len(pool))
     patterns: list[Integers] = []
     node_class: list[int] = []
     times: list[int] = []
     first = True
     while left.count.any():
-        if effort.over or not uses.any():
+        if not uses.any():
             return None
-        whole = np.floor(uses + 1e-6).astype(np.int64)
-        if first and attempt:
-            whole[:] = 0
-            whole[np.argsort(-uses, kind="stable")[min(attempt, len(uses) - 1)]] = 1
-        elif not whole.any():
-            whole[int(np.argmax(uses))] = 1
-        first = False
+        if effort.over:
+            whole = _greedy(left, pool, again.value)
+        else:
+            whole = np.floor(uses + (1e-6 if attempt else _NEARLY)).astype(np.int64)
+            if first and attempt > 1:
+                whole[:] = 0
+                whole[np.argsort(-uses, kind="stable")[min(attempt - 1, len(uses) - 1)]] = 1
+            elif not whole.any():
+                whole[int(np.argmax(uses))] = 1
+            first = False
         count, available = np.zeros_like(left.count), np.zeros_like(left.available)
         for p in np.flatnonzero(whole):
             patterns.append(pool.patterns[p])
@@ -207,8 +234,22 @@ def dive(classes: Classes, found: Columns, effort: Effort, attempt: int) -> Uses
             available[pool.node_class[p]] += whole[p]
         left = left.without(count, available)
         pool = _proper(pool, left)
-        uses = _padded(generate(left, pool, effort, rounds=_DIVE_ROUNDS, thorough=_DIVE_STEPS).uses, len(pool))
+        if not left.count.any() or effort.over:
+            uses = np.ones(len(pool))
+            continue
+        again = generate(left, pool, effort, value=again.value, rounds=_DIVE_ROUNDS[attempt > 0], thorough=_DIVE_STEPS)
+        uses = _padded(again.uses, len(pool))
+        for p in np.flatnonzero(uses > 1e-9):
+            seen.add(pool.node_class[p], pool.patterns[p])
     return _checked(classes, np.array(node_class, dtype=np.int64), np.array(patterns), np.array(times, dtype=np.int64))
+
+
+def _greedy(left: Classes, pool: Pool, value: Floats) -> Integers:
+    """One more use: of the pattern that is worth most per cost."""
+    worth = np.array([float(pattern @ (value + 1e-6)) for pattern in pool.patterns])
+    whole = np.zeros(len(pool), dtype=np.int64)
+    whole[int(np.argmax(worth / (left.cost[pool.node_class] + 1e-6)))] = 1
+    return whole
 
 
 def _padded(uses: Floats, n: int) -> Floats:

@@ -26,7 +26,7 @@ _STATES = 100_000
 _BRANCH = 30
 """Elementary steps of a branch."""
 _KEPT = 16
-_PLAIN, _PAIRS = 20_000, 50
+_PLAIN, _PAIRS = 20_000, 500
 """Branches up to which the uncompiled search will do, and what it counts as: so many VM-node pairs for each class of VMs."""
 _SURROGATE = float(1 << 50)
 
