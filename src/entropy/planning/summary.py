@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from entropy.model.amounts import memory, seconds
+from entropy.model.amounts import memory, seconds, three_digits
 from entropy.model.plan import Action, Figure, NodesFigure, PlanStatus, Summary
 from entropy.model.policy import Objective
 from entropy.placement.goals import Goals, value_of
@@ -134,7 +134,15 @@ def sentence(summary: Summary, actions: Sequence[Action]) -> str:
             else f", at least {nodes.lower_bound}"
         )
         parts.append(change + proven)
+    if (balance := summary.balance) is not None:
+        least = balance.lower_bound or 0.0
+        proven = ", proven the least" if least >= balance.value else f", at least {_percent(least)}"
+        parts.append(f"spread {_percent(balance.value)}{proven if balance.value else ''}")
     return "; ".join(parts) + "."
+
+
+def _percent(share: float) -> str:
+    return f"{three_digits(100 * share)} %"
 
 
 def _memory_scale(problem: Problem) -> float:

@@ -13,8 +13,8 @@ from entropy.problem.problem import Integers, Problem
 __all__ = ["exchange_rate", "resource_weights"]
 
 _THOUSANDTHS = 1000
-_FINEST = 1 << 20
-"""Denominator of an exchange rate, at most."""
+_FINEST, _LARGEST = 1 << 10, 1 << 40
+"""Exchange rates are fractions: the smaller part is at most this, the larger at most that."""
 
 
 def resource_weights(problem: Problem, policy: Policy) -> Integers:
@@ -40,5 +40,9 @@ def exchange_rate(problem: Problem, policy: Policy, unit: int) -> tuple[int, int
     if policy.trade_off is None:
         return None
     scale = float(problem.scale[problem.resources.index("memory")]) if "memory" in problem.resources else 1.0
-    rate = (Fraction(policy.trade_off) * Fraction(scale) / unit).limit_denominator(_FINEST)
-    return (rate.numerator, rate.denominator) if rate else (1, _FINEST)
+    rate = Fraction(policy.trade_off) * Fraction(scale) / unit
+    if rate < 1:
+        inverse = min(1 / rate, Fraction(_LARGEST)).limit_denominator(_FINEST)
+        return inverse.denominator, inverse.numerator
+    rate = min(rate, Fraction(_LARGEST)).limit_denominator(_FINEST)
+    return rate.numerator, rate.denominator
