@@ -9,6 +9,7 @@ from datetime import datetime
 from entropy.formats import documents
 from entropy.formats.files import read_bytes
 from entropy.model.cluster import Cluster
+from entropy.model.collector import collector_paused
 from entropy.model.errors import InputError
 from entropy.model.policy import Policy
 
@@ -61,6 +62,7 @@ FORMATS: Mapping[str, Callable[[bytes, str], Loaded]] = {
 """Format name -> reader of its bytes, told the file's name for messages."""
 
 
+@collector_paused()
 def load(path: str, input_format: str | None = None) -> Loaded:
     """The content of ``path`` (``-``: standard input), decompressed if gzip.
 
