@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from entropy.placement.bounds import usable_nodes
 from entropy.placement.metric import Metric, best_fit, even_fit
 from entropy.placement.returning import back_home, bring_home
 from entropy.placement.squeeze import squeeze, trades
@@ -19,6 +20,15 @@ from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 __all__ = ["consolidate"]
 
 Rating = Callable[[Problem, Bools], Metric]
+
+_POLISH_ALL = 60_000
+"""Up to so many VMs nodes are emptied in every packing, else in the best one only."""
+_NEAR = 1.005
+"""With more VMs, a packing whose cost is within this factor of the bound is the last one."""
+_ROUNDS = 3
+"""How often nodes are emptied, while some are."""
+_MESSY = 4
+"""A packing is squeezed only if so many times the VMs left over are fewer than the trades that are tried."""
 
 
 def consolidate(
@@ -37,24 +47,28 @@ def consolidate(
         return int(node_cost[w.used].sum()), int(problem.weight[moved].sum())
 
     best, best_value = repaired, value(repaired)
-    orders = _orders(problem, kept, node_cost)
+    orders = _orders(problem, kept, node_cost, least)
+    polish_all = problem.n_vms <= _POLISH_ALL
     for order in orders:
         for rating in _RATINGS:
             if best_value <= (least, least_moved):
                 return best
+            if best is not repaired and (over() or (not polish_all and best_value[0] <= _NEAR * least)):
+                break
             tried = _pack(repaired, order, node_cost, least, rating)
             if tried is None:
                 continue
-            _empty_more(tried, node_cost)
+            if polish_all:
+                _empty_more(tried, node_cost)
             bring_home(tried)
             if (found := value(tried)) < best_value:
                 best, best_value = tried, found
-    if best is repaired:
-        best = repaired.copy()
-        _empty_more(best, node_cost)
-        bring_home(best)
-        if value(best) > best_value:
-            best = repaired
+    if best is repaired or not polish_all:
+        tried = best.copy()
+        _empty_more(tried, node_cost)
+        bring_home(tried)
+        if (found := value(tried)) < best_value:
+            best, best_value = tried, found
     for order in orders:
         best = _squeezed(repaired, best, order, node_cost, least, value, rng, over)
     return best
@@ -77,7 +91,8 @@ def _squeezed(
         cost = low if high - low <= 2 * cheapest else (low + high) // 2
         w, keep, left = _fill(start, order, node_cost, cost, _RATINGS[0])
         left = left[w.host[left] < 0]
-        if squeeze(w, left, keep, rng, trades(start.problem), over):
+        steps = trades(start.problem)
+        if _MESSY * len(left) <= steps and squeeze(w, left, keep, rng, steps, over):
             bring_home(w)
             high = min(cost, value(w)[0])
             if value(w) < value(best):
@@ -95,14 +110,18 @@ _RATINGS: tuple[Rating, ...] = (
 """How room left over is rated while packing: usable in all resources; small as well; only small."""
 
 
-def _orders(problem: Problem, kept: Integers, node_cost: Integers) -> list[Indices]:
+def _orders(problem: Problem, kept: Integers, node_cost: Integers, least: int) -> list[Indices]:
     """Which nodes to keep first: the fullest; where nodes differ, also those with most room for their cost."""
-    nodes = np.arange(problem.n_nodes)
-    fullest = np.lexsort((nodes, -kept, node_cost)) if len(np.unique(node_cost)) > 1 else np.lexsort((nodes, -kept))
-    if len(np.unique(problem.capacity, axis=0)) <= 1 and len(np.unique(node_cost)) <= 1:
-        return [fullest.astype(np.int32)]
-    size = (problem.capacity / np.maximum(problem.capacity.mean(axis=0), 1.0)).min(axis=1)
-    return [fullest.astype(np.int32), np.lexsort((nodes, -kept, -size / np.maximum(node_cost, 1))).astype(np.int32)]
+    nodes = positions(usable_nodes(problem))
+    kept, cost, capacity = kept[nodes], node_cost[nodes], problem.capacity[nodes]
+    alike = len(np.unique(cost)) <= 1
+    fullest = nodes[np.lexsort((nodes, -kept) if alike else (nodes, -kept, cost))]
+    if alike and (capacity == capacity[:1]).all():
+        return [fullest]
+    size = (capacity / np.maximum(problem.capacity.mean(axis=0), 1.0)).min(axis=1, initial=np.inf)
+    roomiest = nodes[np.lexsort((nodes, -kept, -size / np.maximum(cost, 1)))]
+    first = [np.sort(order[: int(np.searchsorted(np.cumsum(node_cost[order]), least)) + 1]) for order in (fullest, roomiest)]
+    return [fullest] if np.array_equal(first[0], first[1]) else [fullest, roomiest]
 
 
 def _pack(start: Working, order: Indices, node_cost: Integers, least: int, rating: Rating) -> Working | None:
@@ -156,10 +175,10 @@ def _empty_more(w: Working, node_cost: Integers) -> None:
     """Nodes in use, costliest and least loaded first, are emptied into the others where all their VMs find room."""
     problem = w.problem
     movable = ~problem.held
-    for _ in range(3):
+    for _ in range(_ROUNDS):
         used = w.used
         nodes = positions(used)
         load = ((problem.capacity[nodes] - w.free[nodes]) / np.maximum(problem.capacity[nodes], 1)).sum(axis=1)
         order = nodes[np.lexsort((nodes, load, -node_cost[nodes]))].astype(np.int32)
-        if not w.empty(order, movable, used, best_fit(problem, used), chains=True, patience=64 + len(nodes) // 50):
+        if not w.empty(order, movable, used, best_fit(problem, used), chains=True, patience=64 + len(nodes) // 200):
             return
