@@ -22,7 +22,7 @@ _SAMPLE = 24
 """Nodes that one step compares the worst with."""
 _LONGEST = 48
 """VMs of a node that one step looks at."""
-_BLOCK = 30_000
+_BLOCK = 100_000
 """Exchanges looked at, roughly, between two questions whether time is up."""
 _DEAR = 8
 """An exchange costs so much more than what ``jit`` counts work in."""
