@@ -14,8 +14,10 @@ from entropy.model.policy import Policy
 from entropy.model.rules import Fence, Gather, Root, Running, Spread
 from entropy.placement.budget import Budget
 from entropy.placement.packing import fewer_nodes
+from entropy.placement.packing.completion import fill
 from entropy.placement.packing.dive import Dive
 from entropy.placement.packing.ejection import eject
+from entropy.placement.packing.settle import settled
 from entropy.placement.packing.state import Grouping, Packing, packing
 from entropy.placement.packing.task import Tasks
 from entropy.placement.viability import is_viable
@@ -107,13 +109,56 @@ def test_the_ejection_search_keeps_its_accounts(s: Packing) -> None:
         _assert_accounts_hold(s, room)
 
 
+@settings(max_examples=60, deadline=None)
+@given(packings(), st.sampled_from([2, 4, 20]))
+def test_bin_completion_keeps_its_accounts(s: Packing, sample: int) -> None:
+    room = s.free.copy()
+    fill.python(s, np.arange(len(s.number), dtype=np.int32), sample, 10_000)
+    _assert_accounts_hold(s, room)
+    if sample < len(s.where):
+        return
+    for i in s.pool[: s.left[0]].tolist():  # all were candidates everywhere: nobody stays out who has room
+        groups = s.group_of[s.group_start[i] : s.group_start[i + 1]]
+        for b in np.flatnonzero(s.allowed[s.domain_of[i]] & (s.free >= s.demand[i]).all(axis=1)):
+            assert any(s.there[g, s.zone[g, b]] >= s.most[g] for g in groups)
+
+
+def test_bin_completion_finds_the_sets_that_leave_nothing() -> None:
+    """Largest first, best fit, would put 50 beside 60, and need three nodes."""
+    demand = np.array([[60], [50], [30], [20], [40]], dtype=np.int64)
+    room = np.array([[100], [100]], dtype=np.int64)
+    everywhere = np.ones((1, 2), dtype=np.bool_)
+    s = packing(demand, room, everywhere, np.zeros(5, dtype=np.int32), np.full(5, -1), None, 0)
+    fill.python(s, np.arange(2, dtype=np.int32), 10, 100)
+    assert s.left[0] == 0
+    assert (s.free == 0).all()
+
+
+def test_bin_completion_weighs_what_is_scarce() -> None:
+    """Memory is plentiful: the node is filled with cpu, though other VMs would take more of both together."""
+    demand = np.array([[50, 5], [50, 5], [30, 60], [10, 10]], dtype=np.int64)
+    room = np.array([[100, 200], [41, 200]], dtype=np.int64)
+    s = packing(demand, room, np.ones((1, 2), dtype=np.bool_), np.zeros(4, dtype=np.int32), np.full(4, -1), None, 0)
+    fill.python(s, np.arange(2, dtype=np.int32), 10, 100)
+    assert s.left[0] == 0
+
+
+def test_contents_of_like_nodes_are_exchanged_for_what_stays() -> None:
+    demand = np.array([[3], [2], [1]], dtype=np.int64)
+    room = np.array([[4], [4], [5]], dtype=np.int64)
+    s = packing(demand, room, np.ones((1, 3), dtype=np.bool_), np.zeros(3, dtype=np.int32), np.array([1, 0, 2]), None, 0)
+    at = settled(s, room, np.ones(3, dtype=np.int64), np.array([0, 1, 0], dtype=np.int32), demand[:, 0])
+    assert at.tolist() == [0, 1, 2]
+
+
 def test_both_twins_give_the_same_answer() -> None:
     found = []
-    for run in (eject.python, eject.compiled):
+    for run, complete in ((eject.python, fill.python), (eject.compiled, fill.compiled)):
         problem = _problem(_triplets(6, 1), [Spread(vms=("v1", "v2", "v3"), across="rack")])
         tasks = Tasks(problem)
         room, _ = tasks.fixed_room(problem.host, tasks.may_move(problem.host))
         task = tasks.task(problem.host, np.arange(7, dtype=np.int32), np.arange(7, 18, dtype=np.int32), room, 3)
+        complete(task.state, np.arange(7, dtype=np.int32), 8, 20)
         run(task.state, 3_000)
         found.append((task.state.where.tolist(), task.state.penalty.tolist(), int(task.state.rng[0])))
     assert found[0] == found[1]

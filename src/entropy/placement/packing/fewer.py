@@ -10,10 +10,12 @@ import numpy as np
 
 from entropy.placement.budget import Budget
 from entropy.placement.metric import Floats
-from entropy.placement.packing.ejection import pack
+from entropy.placement.packing.completion import LIMIT, SAMPLE, fill
+from entropy.placement.packing.ejection import WORK, pack
+from entropy.placement.packing.state import width
 from entropy.placement.packing.task import Task, Tasks
 from entropy.placement.viability import is_viable
-from entropy.problem.problem import Indices, Integers, Problem, positions
+from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 
 if TYPE_CHECKING:
     from entropy.placement.packing.dive import Dive
@@ -24,6 +26,12 @@ _WHOLE = 600
 """Nodes in use up to which all are repacked together."""
 _PATIENCE = 30_000_000
 """Comparisons for one node at first."""
+_LEFT_OVER = 1_000_000
+"""Comparisons for what bin completion leaves over."""
+_LARGEST = 200_000_000
+"""Nodes x VMs on one of them up to which everything is packed anew."""
+_LIMITS = (LIMIT, LIMIT, 5 * LIMIT, 5 * LIMIT)
+"""Branches for each node, one trial after another."""
 _ATTEMPT = 1e-3
 """Work of setting up an attempt."""
 _TURNS = 2
@@ -62,15 +70,16 @@ class _Fewer:
         return int(self.node_cost[np.unique(self.host[self.host >= 0])].sum())
 
     def run(self) -> None:
-        """Close nodes while there is hope and time."""
+        """All anew; then close nodes while there is hope and time."""
+        if self.cost <= self.bound or self.budget.over:
+            return
+        self._anew()
         attempt, patience = 0, _PATIENCE
         while self.cost > self.bound and not self.budget.over:
             task = self._task(attempt)
-            if task is None:
+            if task is None or (not len(task.nodes) and attempt):
                 return
-            if not len(task.nodes) and attempt:
-                return
-            if pack(task.state, patience, self.budget) and self._accept(task.merged(self.host)):
+            if pack(task.state, patience, self.budget) and self._accept(task.merged(self.host, self.node_cost)):
                 attempt = 0
                 continue
             attempt += 1
@@ -84,6 +93,36 @@ class _Fewer:
                 else:
                     patience *= 2
             self.budget.spend(_ATTEMPT)
+
+    def _anew(self) -> None:
+        """Fill one node after another from scratch by bin completion, the roomiest for their cost first."""
+        tasks, host, cost = self.tasks, self.host, self.node_cost
+        free = tasks.may_move(host)
+        room, anchored = tasks.fixed_room(host, free)
+        used = self._used()
+        usable = positions(tasks.receives & (room > 0).any(axis=1))
+        worth = (np.maximum(room[usable], 0) * self._price()).sum(axis=1) / np.maximum(np.where(anchored, 0, cost)[usable], 1e-9)
+        order = usable[np.lexsort((usable, ~used[usable], -worth))].astype(np.int32)
+        if not len(order) or not free.any() or len(order) * width(self.problem.demand[free], room[order]) > _LARGEST:
+            return
+        closed = positions(used & ~tasks.receives & ~anchored)
+        for trial, limit in enumerate(_LIMITS):
+            if self.cost <= self.bound or self.budget.over:
+                return
+            task = tasks.task(host, order, closed, room, self.budget.seed + trial, afresh=True)
+            needed = self._enough(room[order], task.state.demand.sum(axis=0)) + trial
+            rows = np.arange(len(order), dtype=np.int32)
+            run = fill.on(len(task.vms) * SAMPLE)
+            for part in (rows[:needed], rows[needed:]):
+                self.budget.spend(run(task.state, part, SAMPLE, limit) * WORK)
+            if pack(task.state, _LEFT_OVER, self.budget):
+                self._accept(task.merged(host, cost))
+
+    @staticmethod
+    def _enough(room: Integers, demand: Integers) -> int:
+        """How many of the first nodes have the room that everything together needs."""
+        total = np.cumsum(np.maximum(room, 0), axis=0)
+        return int(max(np.searchsorted(total[:, r], demand[r]) for r in range(len(demand)))) + 1
 
     @cached_property
     def _dive(self) -> Dive:
@@ -102,8 +141,7 @@ class _Fewer:
     def _task(self, attempt: int) -> Task | None:
         """Close one node; ``None`` when there is none to close."""
         room, anchored = self.tasks.fixed_room(self.host, self.tasks.may_move(self.host))
-        used = np.zeros(self.problem.n_nodes, dtype=np.bool_)
-        used[self.host[self.host >= 0]] = True
+        used = self._used()
         closable = positions(used & ~anchored & (self.node_cost > 0))
         if not len(closable):
             return None
@@ -117,6 +155,11 @@ class _Fewer:
             roomy = others[np.lexsort((others, -spare[others]))][: _SUBSET // 2]
             others = np.union1d(roomy, self.rng.choice(others, _SUBSET // 2, replace=False)).astype(np.int32)
         return self.tasks.task(self.host, others, np.array([victim], dtype=np.int32), room, int(self.rng.integers(1 << 30)))
+
+    def _used(self) -> Bools:
+        used = np.zeros(self.problem.n_nodes, dtype=np.bool_)
+        used[self.host[self.host >= 0]] = True
+        return used
 
     def _price(self) -> Floats:
         problem = self.problem

@@ -10,7 +10,7 @@ from entropy.placement.jit import kernel
 from entropy.placement.metric import Floats
 from entropy.problem.problem import Bools, Indices, Integers
 
-__all__ = ["Grouping", "Packing", "admits", "next_random", "packing", "put", "take"]
+__all__ = ["Grouping", "Packing", "admits", "next_random", "packing", "put", "take", "width"]
 
 
 class Packing(NamedTuple):
@@ -86,7 +86,7 @@ def packing(
         domain_of=np.array(domain_of, dtype=np.int32),
         size=size,
         price=price,
-        items=np.zeros((m, _width(demand, room)), dtype=np.int32),
+        items=np.zeros((m, width(demand, room)), dtype=np.int32),
         number=np.zeros(m, dtype=np.int32),
         where=np.full(n, -1, dtype=np.int32),
         pool=np.zeros(max(n, 1), dtype=np.int32),
@@ -109,7 +109,7 @@ def packing(
     return s
 
 
-def _width(demand: Integers, room: Integers) -> int:
+def width(demand: Integers, room: Integers) -> int:
     """Most VMs that one node can hold."""
     width = len(demand)
     for r in range(demand.shape[1]):

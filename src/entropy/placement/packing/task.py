@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from entropy.placement.goals import observed_hosts
+from entropy.placement.packing.settle import settled
 from entropy.placement.packing.state import Grouping, Packing, packing
 from entropy.placement.rules import rule_arrays
 from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
@@ -26,6 +28,7 @@ class Tasks:
         self.receives = problem.power & ~problem.untouchable
         for limit in problem.set_limits:
             self.receives[limit.nodes] = False
+        self.home = observed_hosts(problem)
         self.limits = [g for g in problem.limits if not g.weight]
 
     def fixed_room(self, host: Indices, free: Bools) -> tuple[Integers, Bools]:
@@ -38,8 +41,8 @@ class Tasks:
         anchored[host[stays]] = True
         return room, anchored
 
-    def task(self, host: Indices, nodes: Indices, closed: Indices, room: Integers, seed: int) -> Task:
-        """Repack what ``host`` has on ``nodes`` and on the nodes ``closed``, all on ``nodes``."""
+    def task(self, host: Indices, nodes: Indices, closed: Indices, room: Integers, seed: int, *, afresh: bool = False) -> Task:
+        """Repack what ``host`` has on ``nodes`` and on the nodes ``closed``, all on ``nodes``; ``afresh``: with none of it placed."""
         problem = self.problem
         column = np.full(problem.n_nodes + 1, -1, dtype=np.int32)  # the last entry is for "nowhere"
         column[nodes] = np.arange(len(nodes))
@@ -52,11 +55,11 @@ class Tasks:
             room[nodes],
             problem.domains[rows][:, nodes] & self.receives[nodes],
             domain_of.reshape(-1).astype(np.int32),
-            column[host[vms]],
+            np.full(len(vms), -1, dtype=np.int32) if afresh else column[host[vms]],
             self.grouping(host, vms, nodes),
             seed,
         )
-        return Task(vms=vms, nodes=nodes, state=state)
+        return Task(vms=vms, nodes=nodes, state=state, room=room[nodes], home=column[self.home[vms]], weight=problem.weight[vms])
 
     def may_move(self, host: Indices) -> Bools:
         """bool[V]: the VMs that are repacked."""
@@ -111,16 +114,23 @@ class Tasks:
 
 @dataclass(frozen=True)
 class Task:
-    """VM k of ``state`` is ``vms[k]`` of the problem, its node k is ``nodes[k]``."""
+    """VM k of ``state`` is ``vms[k]`` of the problem, its node k is ``nodes[k]``, which offers ``room`` int64[m, R].
+
+    ``home`` int32[n]: node of the task where each VM runs now, -1 elsewhere; ``weight`` int64[n] what moving it costs.
+    """
 
     vms: Indices
     nodes: Indices
     state: Packing
+    room: Integers
+    home: Indices
+    weight: Integers
 
-    def merged(self, host: Indices) -> Indices:
-        """The placement ``host`` with the task's VMs where it has them."""
+    def merged(self, host: Indices, node_cost: Integers) -> Indices:
+        """The placement ``host`` with the task's VMs where it has them, or on another node like it where more of them run now."""
+        at = settled(self.state, self.room, node_cost[self.nodes], self.home, self.weight)
         out = host.copy()
-        out[self.vms] = np.where(self.state.where >= 0, self.nodes[self.state.where], -1)
+        out[self.vms] = np.where(at >= 0, self.nodes[at], -1)
         return out
 
 
