@@ -88,6 +88,11 @@ def test_a_group_within_another_shares_its_zone() -> None:
     assert (common & narrowed.domains[narrowed.domain_of[2]]).any()
 
 
+def test_who_stays_gives_way_to_a_group_that_has_no_other_choice() -> None:
+    rules = (Gather(vms=("a", "b"), across="node"), Among(vms=("b",), groups=(("n3",), ("n5",))))
+    assert Anchoring(_compiled(_racks(_vm("a", "n0", 1), _vm("b", "n0", 1)), *rules)).zones == (3, 0)
+
+
 def test_otherwise_is_the_next_best_zone_until_there_is_none() -> None:
     problem = _compiled(_racks(_vm("a", "n0", 1), _vm("b", "n2", 3), _vm("c", "n3", 1)), Gather(vms="*", across="rack"))
     anchoring = Anchoring(problem)
@@ -111,6 +116,7 @@ def test_no_zone_for_a_group_that_no_zone_can_take() -> None:
     problem = _compiled(_racks(_vm("a", "n0", 6), _vm("b", "n2", 6), _vm("c", "n4", 6)), Gather(vms="*", across="rack"))
     anchoring = Anchoring(problem)
     assert anchoring.zones == (-1,)
+    assert not anchoring.problem().domains[anchoring.problem().domain_of].any()
     assert not anchoring.otherwise(np.array([0], dtype=np.int32))
 
 

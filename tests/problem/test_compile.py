@@ -203,7 +203,8 @@ def test_capacities_of_sets_in_the_scale_of_the_resource() -> None:
     count, cpu, memory, gpu = compile_problem(_cluster(), Policy(constraints=rules)).set_limits
     assert (count.amount.tolist(), count.most, count.nodes.tolist(), count.weight) == ([1, 1, 1], 1, [0, 1], 0)
     assert (cpu.amount.tolist(), cpu.most, cpu.nodes.tolist()) == ([1, 2, 3], 5, [2, 3])
-    assert (memory.amount.tolist(), memory.most, memory.weight) == ([1, 2, 1], 2, 2 * SOFT_SCALE * 1024)  # GiB; a MiB costs 2
+    cost = 2 * SOFT_SCALE  # a MiB above 3000
+    assert (memory.amount.tolist(), memory.most, memory.weight) == ([1024 * cost, 2048 * cost, 1024 * cost], 3000 * cost, 1)
     assert (gpu.amount.tolist(), gpu.most) == ([0, 0, 0], 0)
 
 

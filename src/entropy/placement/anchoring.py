@@ -81,8 +81,11 @@ class Anchoring:
         return tuple(party.zone for party in self._parties)
 
     def problem(self) -> Problem:
-        """The problem with every member's domain narrowed to the zones of its groups; the same problem where there are none."""
+        """The problem with every member's domain narrowed to the zones of its groups, to nothing where one of a family has none; the same
+        problem where there are no groups."""
         narrowing = Narrowing(self._problem)
+        if homeless := [p.members for party in self._parties if party.zone < 0 for p in self._family(party)]:
+            narrowing.narrow(np.unique(np.concatenate(homeless)), np.zeros(self._problem.n_nodes, dtype=np.bool_), None)
         of_zone: dict[tuple[Scope, int], list[Indices]] = {}
         for party in self._parties:
             if party.zone >= 0:
@@ -95,7 +98,7 @@ class Anchoring:
         """VMs ``left`` found no node: other zones for their groups, or for a group that is in their way.  False: there are none."""
         changed = 0
         for party in self._blamed(left):
-            family = [p for p in self._parties if p is party or p.group.family == party.group.family >= 0]
+            family = self._family(party)
             before = [p.zone for p in family]
             party.given_up.add(party.zone)
             self._settle(family)
@@ -139,6 +142,29 @@ class Anchoring:
             while any(party.prospect is None for party in family if not party.shares):
                 at = self._look_ahead(ahead, at)
             self._settle(family)
+        for party in self._parties:
+            if party.zone < 0 and party.shares:
+                self._settle_anew(party)
+
+    def _settle_anew(self, party: _Party) -> None:
+        """All that share members or a family, one through another, with a party that got no zone: those with the fewest choices first."""
+        families = [self._family(party)]
+        for family in families:
+            families += [self._family(other) for p in family for other in p.shares if not any(other in known for known in families)]
+        families = list({id(family[0]): family for family in families}.values())
+        together = [p for family in families for p in family]
+        before = [p.zone for p in together]
+        for p in together:
+            self._move(p, -1)
+        for family in sorted(families, key=lambda f: min(int(np.count_nonzero(self._worth(p) >= 0)) for p in f)):
+            self._settle(family)
+        if any(p.zone < 0 for p in together):
+            for p, zone in zip(together, before, strict=True):
+                self._move(p, zone)
+
+    def _family(self, party: _Party) -> list[_Party]:
+        """The party, and those that want other zones than it has."""
+        return [p for p in self._parties if p is party or p.group.family == party.group.family >= 0]
 
     def _kept(self, party: _Party) -> int:
         """The zone in which all members are, if they may stay there; -1 if there is none."""

@@ -12,7 +12,7 @@ from entropy.placement.matching import dearest_matching
 from entropy.placement.narrowing import Narrowing
 from entropy.problem.problem import Indices, Integers, Problem, Together
 
-__all__ = ["has_soft", "hardened", "soft_violation", "without_soft"]
+__all__ = ["hardened", "soft_violation", "without_soft"]
 
 
 class _Weighed(Protocol):
@@ -24,8 +24,11 @@ W = TypeVar("W", bound=_Weighed)
 
 
 def soft_violation(problem: Problem, host: Indices) -> int:
-    """Sum over the soft primitives of weight x how far each is broken by ``host`` int32[V] (see each primitive)."""
-    cost = 0
+    """Sum over the soft primitives of weight x how far each is broken by ``host`` int32[V] (see each primitive).
+
+    Only VMs that run at the end count, wherever ``host`` has the images of others.
+    """
+    cost, host = 0, np.where(problem.runs_at_end(), host, -1).astype(np.int32)
     for limit in problem.limits:
         if limit.weight:
             zones = limit.zone_of[_hosts(host, limit.members)]
@@ -93,12 +96,6 @@ def _counts(group: Together, hosts: Indices) -> Integers:
     weight = np.bincount(hosts, minlength=int(group.zone_nodes.max(initial=0)) + 1)
     total = np.concatenate(([0], np.cumsum(weight[group.zone_nodes])))
     return np.asarray(total[group.zone_start[1:]] - total[group.zone_start[:-1]])
-
-
-def has_soft(problem: Problem) -> bool:
-    """Is any primitive of ``problem`` soft?"""
-    rules = (problem.limits, problem.together, problem.disjoint, problem.set_limits, problem.usage_limits, problem.preferences)
-    return any(rule.weight for kind in rules for rule in kind)
 
 
 def hardened(problem: Problem) -> Problem:

@@ -32,6 +32,8 @@ Amounts = Callable[[str, float], tuple[Integers, int, float]]
 """(resource or "" for one a VM, a limit in the documents' units) -> what each VM takes int64[V], the limit, and the scale of both."""
 _MOST_WEIGHT = 1e6
 """Heavier rules weigh as much, so that no sum leaves 63 bits."""
+_MOST_COST = float(1 << 52)
+"""The same for capacities, whose costs are per unit of a resource."""
 
 
 def soft_weight(weight: float) -> int:
@@ -185,19 +187,21 @@ class Draft:
     def set_limit(self, nodes: Sequence[int], resource: str, most: float, *, continuous: bool, source: str, weight: int = 0) -> None:
         """Set limit: the VMs on ``nodes`` demand at most ``most`` of ``resource`` ("": there are at most so many of them).
 
-        A soft one costs ``weight`` for each VM, core, MiB or whatever the resource's unit above.
+        A soft one costs ``weight`` for each VM, core, MiB or whatever the resource's unit above: its amounts are costs, rounded.
         """
 
         def scaled(amounts: Amounts) -> SetLimit:
             amount, limit, scale = amounts(resource, most)
-            cheapest = max(round(weight / scale), 1) if weight else 0
+            if weight:
+                rate = min(weight, _MOST_COST / max(float(amount.sum()) / scale, most, 1.0))
+                amount, limit, scale = np.rint(amount * (rate / scale)).astype(np.int64), round(most * rate), rate
             return SetLimit(
                 nodes=np.array(sorted(set(nodes)), dtype=np.int32),
                 amount=amount,
                 most=limit,
                 continuous=continuous and not weight,
                 source=source,
-                weight=min(cheapest, (1 << 60) // max(int(amount.sum()), 1)),
+                weight=min(weight, 1),
                 resource=resource,
                 scale=scale,
             )
