@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
-from entropy.scheduling.rooms import Books, Readable, summed
+from entropy.problem.problem import Bools, Indices, Problem, positions
+from entropy.scheduling.rooms import Books, Readable, Zones, summed
 from entropy.scheduling.steps import Changes, Maker, Moves, Step
 
 __all__ = ["Division", "divide", "drawn_on"]
@@ -32,20 +33,21 @@ def divide(problem: Problem, books: Books, maker: Maker, changes: Changes) -> Di
     """The changes by whether they have to be ordered; ``books`` is told of those in bulk."""
     moves = changes.single
     arrives, leaves = moves.arrives(), moves.leaves(problem)
-    zones = [_crossings(problem, zone.limit.members, zone.limit.zone_of, moves, arrives, leaves) for zone in books.zones]
+    place = _places(problem, moves)
+    crossings = [_crossings(zones, moves, place, arrives, leaves) for zones in books.zones]
     asked = summed(problem.n_nodes, moves.target[arrives], problem.demand[moves.vm[arrives]])
     visited = np.zeros(problem.n_nodes, dtype=np.bool_)
     visited[moves.target[arrives]] = True
-    asked_zones = [np.bincount(into, minlength=zone.limit.zones) for zone, (_, into, _, _) in zip(books.zones, zones, strict=True)]
-    for step in _steps(changes):
+    asked_zones = [zones.by_zone(moves.vm[c.enters], c.into) for zones, c in zip(books.zones, crossings, strict=True)]
+    for step in (step for chain in changes.chains.values() for step in chain):
         for counter, amount in step.takes:
             if counter < books.cells:
                 node, r = divmod(counter, books.width)
                 asked[node, r] += amount
                 visited[node] = True
             else:
-                limit, z = books.zone(counter)
-                asked_zones[limit][z] += amount
+                number, zone = books.zone(counter)
+                asked_zones[number][zone] = asked_zones[number].get(zone, 0) + amount
 
     tight = (books.table < asked) & visited[:, None]
     tight_nodes = np.asarray(tight.any(axis=1))
@@ -53,20 +55,24 @@ def divide(problem: Problem, books: Books, maker: Maker, changes: Changes) -> Di
     if changes.startups:
         starting = np.asarray(problem.power & ~problem.online)
         careful |= (moves.source >= 0) & starting[moves.source] | (moves.target >= 0) & starting[moves.target]
-    scarce = set((positions(tight.ravel())).tolist())
-    for number, (zone, want, (into_k, into, out_k, out)) in enumerate(zip(books.zones, asked_zones, zones, strict=True)):
-        full = (zone.room < want) & (want > 0)
-        scarce.update(books.counter(number, z) for z in positions(full).tolist())
-        careful[into_k[full[into]]] = True
-        careful[out_k[full[out]]] = True
+    scarce = set(positions(tight.ravel()).tolist())
+    for number, (zones, want, c) in enumerate(zip(books.zones, asked_zones, crossings, strict=True)):
+        full = [zone for zone, amount in want.items() if zones.room(zone) < amount]
+        scarce.update(books.counter(number, zone) for zone in full)
+        careful[c.enters[np.isin(c.into, full)]] = True
+        careful[c.exits[np.isin(c.out, full)]] = True
 
     bulk = moves[~careful]
     if len(bulk):
-        sums = []
-        for zone, (into_k, into, out_k, out) in zip(books.zones, zones, strict=True):
-            taken, given = into[~careful[into_k]], out[~careful[out_k]]
-            sums.append(tuple(np.bincount(z, minlength=zone.limit.zones).astype(np.int64) for z in (taken, given)))
-        books.in_bulk(*_at_nodes(problem, bulk, arrives[~careful], leaves[~careful]), [(a, b) for a, b in sums])
+        for zones, c in zip(books.zones, crossings, strict=True):
+            enters, exits = ~careful[c.enters], ~careful[c.exits]
+            zones.take.update(zones.by_zone(moves.vm[c.enters[enters]], c.into[enters]))
+            zones.give.update(zones.by_zone(moves.vm[c.exits[exits]], c.out[exits]))
+        comes, goes = arrives[~careful], leaves[~careful]
+        books.in_bulk(
+            summed(problem.n_nodes, bulk.target[comes], problem.demand[bulk.vm[comes]]),
+            summed(problem.n_nodes, bulk.source[goes], problem.consumption[bulk.vm[goes]]),
+        )
     rest = moves[careful]
     chains = {int(v): [maker.single(rest, k)] for k, v in enumerate(rest.vm)} | changes.chains
     return Division(bulk, {v: chains[v] for v in sorted(chains)}, scarce)
@@ -81,40 +87,44 @@ def drawn_on(problem: Problem, books: Books, bulk: Moves, steps: Iterable[Step],
     for step in steps:
         for counter, amount in step.takes:
             asked[counter] = asked.get(counter, 0) + amount
-    found = np.zeros(len(bulk), dtype=np.bool_)
     short = [counter for counter, amount in asked.items() if room[counter] < amount]
     arrives, leaves = bulk.arrives(), bulk.leaves(problem)
     nodes = np.zeros(problem.n_nodes, dtype=np.bool_)
     nodes[[c // books.width for c in short if c < books.cells]] = True
-    found |= leaves & nodes[bulk.source]
-    for number, z in (books.zone(c) for c in short if c >= books.cells):
-        limit = books.zones[number].limit
-        _, _, out_k, out = _crossings(problem, limit.members, limit.zone_of, bulk, arrives, leaves)
-        found[out_k[out == z]] = True
+    found = np.asarray(leaves & nodes[bulk.source])
+    place = _places(problem, bulk)
+    full: dict[int, list[int]] = {}
+    for number, zone in (books.zone(c) for c in short if c >= books.cells):
+        full.setdefault(number, []).append(zone)
+    for number, zones in full.items():
+        c = _crossings(books.zones[number], bulk, place, arrives, leaves)
+        found[c.exits[np.isin(c.out, zones)]] = True
     return found
 
 
-def _steps(changes: Changes) -> Iterable[Step]:
-    return (step for chain in changes.chains.values() for step in chain)
+class _Crossings(NamedTuple):
+    """Moves that ``enter`` a zone from outside it, ``into`` which; and moves that leave (``exits``) a zone, ``out`` of which."""
+
+    enters: Indices
+    into: Indices
+    exits: Indices
+    out: Indices
 
 
-def _crossings(
-    problem: Problem, members: Indices, zone_of: Indices, moves: Moves, arrives: Bools, leaves: Bools
-) -> tuple[Indices, Indices, Indices, Indices]:
-    """(moves of members into another zone, which zone, moves of members out of a zone, which)."""
+def _places(problem: Problem, moves: Moves) -> Indices:
+    """int32[V]: which move is a VM's, -1 for none."""
     place = np.full(problem.n_vms, -1, dtype=np.int32)
     place[moves.vm] = np.arange(len(moves), dtype=np.int32)
-    mine = place[members]
-    mine = mine[mine >= 0]
-    comes, goes = arrives[mine], leaves[mine]
-    into, out = zone_of[moves.target[mine]], zone_of[moves.source[mine]]
-    inside = comes & goes & (into == out)
-    comes, goes = comes & ~inside, goes & ~inside
-    return mine[comes], into[comes], mine[goes], out[goes]
+    return place
 
 
-def _at_nodes(problem: Problem, moves: Moves, arrives: Bools, leaves: Bools) -> tuple[Integers, Integers]:
-    """int64[N, R] each: what ``moves`` take and what they give."""
-    takes = summed(problem.n_nodes, moves.target[arrives], problem.demand[moves.vm[arrives]])
-    gives = summed(problem.n_nodes, moves.source[leaves], problem.consumption[moves.vm[leaves]])
-    return takes, gives
+def _crossings(zones: Zones, moves: Moves, place: Indices, arrives: Bools, leaves: Bools) -> _Crossings:
+    if zones.members is not None:
+        mine = place[zones.members]
+        mine = mine[mine >= 0]
+    else:
+        mine = positions(zones.counted(moves.vm) > 0)
+    into = np.where(arrives[mine], zones.zone_of[moves.target[mine]], -1)
+    out = np.where(leaves[mine], zones.zone_of[moves.source[mine]], -1)
+    comes, goes = (into >= 0) & (into != out), (out >= 0) & (into != out)
+    return _Crossings(mine[comes], into[comes], mine[goes], out[goes])

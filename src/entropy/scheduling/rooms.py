@@ -1,6 +1,6 @@
 """What is left at every counter that a plan must never overdraw.
 
-A *counter* is a resource of a node, or a zone of a continuous group limit.  An action *takes* amounts at its start (what
+A *counter* is a resource of a node, or a zone of a continuous rule that counts.  An action *takes* amounts at its start (what
 brings a VM takes the VM's demand) and *gives* amounts at its end (what takes a VM away gives back its consumption where it
 was observed, its demand where the plan brought it).  The room of a counter is its limit less its load; it is negative where
 the observed cluster is above.
@@ -8,15 +8,15 @@ the observed cluster is above.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from entropy.problem.problem import Bools, GroupLimit, Indices, Integers, Problem, State
+from entropy.problem.problem import Bools, Indices, Integers, Problem, State, positions
 
-__all__ = ["Amounts", "Books", "Copy", "Readable", "Room", "first_lacking", "settle", "stays", "summed"]
+__all__ = ["Amounts", "Books", "Copy", "Readable", "Room", "Zones", "first_lacking", "settle", "stays", "summed"]
 
 Amounts = tuple[tuple[int, int], ...]
 """(counter, amount) pairs.  An amount of 0 asks that the counter be within its limit all the same."""
@@ -87,11 +87,55 @@ def settle(room: Room, takes: Amounts, gives: Amounts) -> None:
 
 @dataclass(frozen=True)
 class Zones:
-    """A continuous group limit, and int64[zones]: the room that its zones have at first, and what those in bulk give back."""
+    """A continuous rule that counts VMs, or what they demand, in zones: a group limit, or (one zone) a limit of a set of nodes.
 
-    limit: GroupLimit
-    room: Integers
-    given: Integers
+    ``zone_of`` int32[N] is negative outside of all zones.  ``members``: the VMs that count, all if ``None``; ``amount`` int64[V]: as how
+    much, 1 if ``None``.  By zone, where not 0: what is there ``now``, and what moves in bulk ``take`` and ``give``.
+    """
+
+    zone_of: Indices
+    most: int
+    source: str
+    members: Indices | None
+    amount: Integers | None
+    scale: float = 1.0
+    now: dict[int, int] = field(default_factory=dict)
+    take: dict[int, int] = field(default_factory=dict)
+    give: dict[int, int] = field(default_factory=dict)
+
+    def counted(self, vms: Indices) -> Integers:
+        """int64[K]: as how much each of the VMs counts."""
+        return np.ones(len(vms), dtype=np.int64) if self.amount is None else self.amount[vms]
+
+    def by_zone(self, vms: Indices, zones: Indices) -> dict[int, int]:
+        """Zone -> the sum of what ``vms`` count in ``zones``."""
+        found, which = np.unique(zones, return_inverse=True)
+        sums = np.zeros(len(found), dtype=np.int64)
+        np.add.at(sums, which, self.counted(vms))
+        return dict(zip(found.tolist(), sums.tolist(), strict=True))
+
+    def room(self, zone: int) -> int:
+        """The room at the beginning, less what moves in bulk take."""
+        return self.most - self.now.get(zone, 0) - self.take.get(zone, 0)
+
+
+def _zones(problem: Problem) -> Iterator[Zones]:
+    running = problem.state == State.RUNNING
+    for limit in problem.limits:
+        if limit.continuous and not limit.weight:
+            zones = Zones(limit.zone_of, limit.most, limit.source, limit.members, None)
+            here = limit.members[running[limit.members]]
+            zones.now.update(zones.by_zone(here, limit.zone_of[problem.host[here]]))
+            yield zones
+    for rule in problem.set_limits:
+        if rule.continuous and not rule.weight:
+            zone_of = np.full(problem.n_nodes, -1, dtype=np.int32)
+            zone_of[rule.nodes] = 0
+            zones = Zones(zone_of, rule.most, rule.source, None, rule.amount, rule.scale)
+            here = positions(running)
+            here = here[zone_of[problem.host[here]] == 0]
+            zones.now.update(zones.by_zone(here, zone_of[problem.host[here]]))
+            yield zones
 
 
 class Books:
@@ -105,46 +149,39 @@ class Books:
         self.problem = problem
         self.width = len(problem.resources)
         self.cells = problem.n_nodes * self.width
-        running = problem.state == State.RUNNING
-        leaving = running & ~staying
+        leaving = (problem.state == State.RUNNING) & ~staying
         load = summed(problem.n_nodes, problem.host[staying], problem.demand[staying])
         load += summed(problem.n_nodes, problem.host[leaving], problem.consumption[leaving])
         self.table: Integers = problem.capacity - load
         self.given: Integers = np.zeros_like(self.table)
         self.room: list[int] = self.table.ravel().tolist()
         self.rest = self.room
-        self.zones: list[Zones] = []
-        self._limits_of: dict[int, list[int]] = {}
+        self.zones = list(_zones(problem))
+        self._rules_of: dict[int, list[int]] = {}
+        self._rules_on: dict[int, list[int]] = {}
+        for number, zones in enumerate(self.zones):
+            if zones.members is not None:
+                for v in zones.members.tolist():
+                    self._rules_of.setdefault(v, []).append(number)
+            else:
+                for n in positions(zones.zone_of >= 0).tolist():
+                    self._rules_on.setdefault(n, []).append(number)
         self._counter: dict[tuple[int, int], int] = {}
         self._named: list[tuple[int, int]] = []
-        for limit in problem.limits:
-            if not limit.continuous or limit.weight:
-                continue
-            now = np.bincount(limit.zone_of[problem.host[limit.members[running[limit.members]]]], minlength=limit.zones)
-            for v in limit.members.tolist():
-                self._limits_of.setdefault(v, []).append(len(self.zones))
-            self.zones.append(Zones(limit, limit.most - now.astype(np.int64), np.zeros(limit.zones, dtype=np.int64)))
 
-    def in_bulk(self, takes: Integers, gives: Integers, zones: Sequence[tuple[Integers, Integers]]) -> None:
-        """Count moves in bulk: what they take and give at nodes, int64[N, R], and at the zones of each limit, int64[zones]."""
+    def in_bulk(self, takes: Integers, gives: Integers) -> None:
+        """Count moves in bulk: what they take and give at nodes, int64[N, R]; ``zones`` have been told before."""
         self.table = self.table - takes
         self.given = gives
-        for zone, (taken, given) in zip(self.zones, zones, strict=True):
-            zone.room[:] -= taken
-            zone.given[:] = given
         self.room = self.table.ravel().tolist()
         self.rest = (self.table + gives).ravel().tolist()
-        for number, zone_number in self._named:
-            self._open(number, zone_number)
+        for number, zone in self._named:
+            self._open(number, zone)
 
     def takes(self, v: int, target: int, origin: int = -1) -> Amounts:
         """What VM ``v`` takes when it starts to run on ``target``; ``origin`` is the node that it comes from running."""
         pairs = list(enumerate(self.problem.demand[v].tolist(), target * self.width))
-        for limit in self._limits_of.get(v, ()):
-            zone_of = self.zones[limit].limit.zone_of
-            if origin < 0 or zone_of[origin] != zone_of[target]:
-                pairs.append((self.counter(limit, int(zone_of[target])), 1))
-        return tuple(pairs)
+        return (*pairs, *self._zones_of(v, target, origin)) if self.zones else tuple(pairs)
 
     def gives(self, v: int, source: int, observed: bool, onto: int = -1) -> Amounts:
         """What VM ``v`` gives back when it no longer runs on ``source``; ``onto`` is the node that it then runs on.
@@ -153,44 +190,48 @@ class Books:
         """
         amounts = self.problem.consumption if observed else self.problem.demand
         pairs = list(enumerate(amounts[v].tolist(), source * self.width))
-        for limit in self._limits_of.get(v, ()):
-            zone_of = self.zones[limit].limit.zone_of
-            if onto < 0 or zone_of[onto] != zone_of[source]:
-                pairs.append((self.counter(limit, int(zone_of[source])), 1))
+        return (*pairs, *self._zones_of(v, source, onto)) if self.zones else tuple(pairs)
+
+    def _zones_of(self, v: int, node: int, other: int) -> Amounts:
+        """What ``v`` counts in the zones of ``node`` that do not hold the node ``other`` (-1 for none) as well."""
+        pairs = []
+        for number in (*self._rules_of.get(v, ()), *self._rules_on.get(node, ())):
+            zones = self.zones[number]
+            zone = int(zones.zone_of[node])
+            if zone >= 0 and (other < 0 or zones.zone_of[other] != zone):
+                counts = 1 if zones.amount is None else int(zones.amount[v])
+                if counts:
+                    pairs.append((self.counter(number, zone), counts))
         return tuple(pairs)
 
-    def limited(self, v: int) -> bool:
-        """Is the VM a member of a continuous group limit?"""
-        return v in self._limits_of
-
-    def counter(self, limit: int, zone: int) -> int:
-        """The counter of a zone of ``zones[limit]``."""
-        found = self._counter.get((limit, zone))
+    def counter(self, number: int, zone: int) -> int:
+        """The counter of a zone of ``zones[number]``."""
+        found = self._counter.get((number, zone))
         if found is None:
-            found = self._counter[limit, zone] = self.cells + len(self._named)
-            self._named.append((limit, zone))
-            self._open(limit, zone)
+            found = self._counter[number, zone] = self.cells + len(self._named)
+            self._named.append((number, zone))
+            self._open(number, zone)
         return found
 
     def zone(self, counter: int) -> tuple[int, int]:
-        """(limit, zone) of a counter that is no resource of a node."""
+        """(number in ``zones``, zone) of a counter that is no resource of a node."""
         return self._named[counter - self.cells]
 
     def name(self, counter: int) -> str:
-        """A counter in an operator's words: ``memory on n3``, ``rule "cache apart" on n3``."""
+        """A counter in an operator's words: ``memory on n3``, ``rule "cache apart"``."""
         if counter < self.cells:
             node, r = divmod(counter, self.width)
             return f"{self.problem.resources[r]} on {self.problem.node_name(node)}"
-        return f"rule {self.zones[self.zone(counter)[0]].limit.source}"
+        return f"rule {self.zones[self.zone(counter)[0]].source}"
 
     def shown(self, counter: int, amount: int) -> str:
         """An amount of a counter in the documents' units."""
         if counter >= self.cells:
-            return str(amount)
+            return f"{amount / self.zones[self.zone(counter)[0]].scale:g}"
         return f"{amount / float(self.problem.scale[counter % self.width]):g}"
 
-    def _open(self, limit: int, zone: int) -> None:
-        zones = self.zones[limit]
-        self.room.append(int(zones.room[zone]))
+    def _open(self, number: int, zone: int) -> None:
+        zones = self.zones[number]
+        self.room.append(zones.room(zone))
         if self.rest is not self.room:
-            self.rest.append(int(zones.room[zone] + zones.given[zone]))
+            self.rest.append(zones.room(zone) + zones.give.get(zone, 0))
