@@ -139,9 +139,9 @@ def test_a_rule_that_cannot_be_planned_for_is_refused_by_name() -> None:
         compile_problem(_cluster(), Policy(constraints=(MaxOnline(max=2),)))
 
 
-def test_capacities_of_sets_are_not_kept_on_the_way() -> None:
-    with pytest.raises(InputError, match=r"constraints\[0\]\.continuous: continuous: true is not offered"):
-        compile_problem(_cluster(), Policy(constraints=(RunningCapacity(nodes="*", max=9, continuous=True),)))
+def test_capacities_of_sets_are_kept_on_the_way_where_that_is_asked() -> None:
+    rules = tuple(RunningCapacity(nodes="*", max=9, continuous=asked) for asked in (True, False))
+    assert [limit.continuous for limit in compile_problem(_cluster(), Policy(constraints=rules)).set_limits] == [True, False]
 
 
 def test_gather_takes_the_zones_of_a_label_and_among_the_groups() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from entropy.model.plan import Action
-from entropy.model.rules import Ban, Fence, Quarantine, Root, Spread
+from entropy.model.rules import Ban, Fence, Quarantine, ResourceCapacity, Root, RunningCapacity, Spread
 from entropy.scheduling.durations import DurationModel
 from entropy.scheduling.schedule import Unorderable, schedule
 from scheduling_problems import Case, case
@@ -303,6 +303,33 @@ def test_a_zone_above_its_limit_takes_nothing_until_it_is_within() -> None:
 
 
 # -- the other states --------------------------------------------------------------------------------------------------
+
+
+def test_a_set_of_nodes_counts_at_every_instant() -> None:
+    """One VM leaves the pair of nodes and another comes: side by side when only the end counts."""
+    nodes, vms, to = {"n1": 9, "n2": 9, "n3": 9}, {"a": ("n1", 1), "b": ("n3", 1)}, {"a": "n3", "b": "n2"}
+    rule = RunningCapacity(nodes=("n1", "n2"), max=1, continuous=True)
+    assert told(case(nodes, vms, to, rules=[rule]).actions()) == [
+        "migrate a from n1 to n3",
+        "migrate b from n3 to n2 < migrate a from n1 to n3",
+    ]
+    relaxed = RunningCapacity(nodes=("n1", "n2"), max=1, continuous=False)
+    assert [a.after for a in case(nodes, vms, to, rules=[relaxed]).actions()] == [(), ()]
+
+
+def test_a_hop_inside_a_set_of_nodes_is_no_event_for_it() -> None:
+    rule = ResourceCapacity(nodes=("n1", "n2"), resource="memory", max=3.0, continuous=True)
+    (action,) = case({"n1": 9, "n2": 9}, {"a": ("n1", 3)}, {"a": "n2"}, rules=[rule]).actions()
+    assert action.after == ()
+
+
+def test_a_set_of_nodes_above_its_limit_takes_nothing_until_it_is_within() -> None:
+    vms = {"a": ("n1", 3), "b": ("n2", 2), "c": ("n3", 1)}
+    rule = ResourceCapacity(nodes=("n1", "n2"), resource="memory", max=3.0, continuous=True)
+    actions = case({"n1": 9, "n2": 9, "n3": 9}, vms, {"a": "n3", "c": "n1"}, rules=[rule]).actions()
+    assert told(actions)[-1] == "migrate c from n3 to n1 < migrate a from n1 to n3"
+    swap = case({"n1": 9, "n2": 9, "n3": 9}, {"a": ("n1", 3), "c": ("n3", 3)}, {"a": "n3", "c": "n1"}, rules=[rule])
+    assert [a.vm for a in swap.actions()] == ["a", "c"]
 
 
 def test_every_kind_of_action_in_one_plan() -> None:

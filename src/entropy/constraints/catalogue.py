@@ -96,8 +96,6 @@ def _split(rule: rules.Split, draft: Draft, path: str) -> None:
 def _capacity(rule: rules.RunningCapacity | rules.ResourceCapacity, draft: Draft, path: str) -> None:
     nodes = draft.nodes(rule.nodes, f"{path}.nodes")
     resource = rule.resource if isinstance(rule, rules.ResourceCapacity) else ""
-    if rule.continuous and not rule.soft:
-        raise InputError("continuous: true is not offered by this version for capacities", path=f"{path}.continuous", accepted="false")
     draft.set_limit(nodes, resource, rule.max, continuous=rule.continuous, source=_name(rule), weight=_weight(rule))
 
 
