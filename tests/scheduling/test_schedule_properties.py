@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from entropy.model.plan import Action
-from entropy.model.rules import Spread
+from entropy.model.rules import ResourceCapacity, Rule, Spread
 from entropy.scheduling.bound import duration_bound
 from entropy.scheduling.durations import DurationModel
 from entropy.scheduling.schedule import Unorderable
@@ -69,12 +69,16 @@ def cases(draw: st.DrawFn, nodes: int, vms: int, *, rich: bool = False) -> Case:
         }
         for k, n in enumerate(names)
     }
-    rules = []
+    rules: list[Rule] = []
     if draw(st.integers(0, 2)) == 0:
         members = tuple(list(table)[:3])
         zone = (lambda n: str(room[n]["labels"])) if rich else str
         ends = [zone(to[v]) for v in members if v in to]
         rules.append(Spread(vms=members, across="rack" if rich else "node", max=max([1, *map(ends.count, ends)])))
+    if draw(st.integers(0, 2)) == 0:
+        some = tuple(draw(st.sets(st.sampled_from(names), min_size=1)))
+        ends = sum(table[v]["demand"]["memory"] for v, n in to.items() if n in some)  # type: ignore[index]
+        rules.append(ResourceCapacity(nodes=some, resource="memory", max=ends + draw(st.integers(0, 2)), continuous=True))
     return case(room, table, to, states=asked, rules=rules, allow_suspend=draw(st.integers(0, 3)) == 0)
 
 
@@ -134,6 +138,11 @@ class BruteForce:
         names = {n.name: k for k, n in enumerate(asked.cluster.nodes)}
         self.first = tuple((v.state, names[v.node] if v.node else -1, v.state == "running") for v in self.vms)
         self.wanted = [(s, names[n] if n else -1) for s, n in (asked.wanted()[v.name] for v in self.vms)]
+        self.sets = [
+            ({names[n] for n in rule.nodes}, round(rule.max * float(problem.scale[0])))
+            for rule in asked.policy.constraints
+            if isinstance(rule, ResourceCapacity)
+        ]
         self.spread = [
             ({k for k, v in enumerate(self.vms) if v.name in rule.vms}, rule.max)
             for rule in asked.policy.constraints
@@ -190,4 +199,10 @@ class BruteForce:
             for group, most in self.spread
             if k in group and target != origin
         )
-        return load <= self.capacity[target] and all(together)
+        within = (
+            origin in some
+            or sum(self.demand[j] for j, w in enumerate(now) if w[0] == "running" and w[1] in some and j != k) + self.demand[k] <= most
+            for some, most in self.sets
+            if target in some and self.demand[k]
+        )
+        return load <= self.capacity[target] and all(together) and all(within)
