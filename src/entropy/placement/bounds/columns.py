@@ -18,15 +18,17 @@ Research 38 (1990); Wentges, International Transactions in OR 4 (1997); Vanderbe
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-import highspy
 import numpy as np
 
 from entropy.placement.bounds.classes import Classes
 from entropy.placement.bounds.cover import Floats
 from entropy.placement.bounds.effort import Effort
-from entropy.placement.bounds.pricing import best_set, solver
+from entropy.placement.bounds.linear import INFINITE, Sparse, linear
+from entropy.placement.bounds.pricing import best_set
 from entropy.problem.problem import Integers
 
 __all__ = ["Columns", "Pool", "generate", "lagrangian", "lattice"]
@@ -73,6 +75,14 @@ class Pool:
         self.node_class.append(m)
         self.patterns.append(pattern)
         return True
+
+    def columns(self, k: int, which: Iterable[int]) -> Sparse:
+        """The patterns as columns over ``k`` rows for the VM classes and, below them, one for each class of nodes."""
+        out = Sparse()
+        for p in which:
+            held = np.flatnonzero(self.patterns[p])
+            out.add([*held.tolist(), k + self.node_class[p]], [*self.patterns[p][held].tolist(), 1.0])
+        return out
 
     def __len__(self) -> int:
         return len(self.patterns)
@@ -128,23 +138,16 @@ class _Master:
             for m in range(len(classes.cost)):
                 _fill(classes, m, self.center, pool)
 
-    def _empty(self) -> highspy.Highs:
+    def _empty(self) -> Any:
         """Rows: VM classes to cover, node classes to respect.  Columns: dear stand-ins, so that there always is a solution."""
         count, available = self.classes.count, self.classes.available
         k, m = len(count), len(available)
-        lp = highspy.HighsLp()
-        lp.num_col_, lp.num_row_ = k, k + m
-        lp.col_cost_ = np.full(k, 4.0)
-        lp.col_lower_, lp.col_upper_ = np.zeros(k), np.full(k, highspy.kHighsInf)
-        lp.row_lower_ = np.concatenate((count.astype(np.float64), np.full(m, -highspy.kHighsInf)))
-        lp.row_upper_ = np.concatenate((np.full(k, highspy.kHighsInf), available.astype(np.float64)))
-        lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-        lp.a_matrix_.start_ = np.arange(k + 1, dtype=np.int32)
-        lp.a_matrix_.index_ = np.arange(k, dtype=np.int32)
-        lp.a_matrix_.value_ = np.ones(k)
-        highs = solver()
+        stand_ins = Sparse()
+        for row in range(k):
+            stand_ins.add([row], [1.0])
+        lower, upper = np.concatenate((count, np.full(m, -INFINITE))), np.concatenate((np.full(k, INFINITE), available))
+        highs = linear(np.full(k, 4.0), np.full(k, INFINITE), lower, upper, stand_ins)
         highs.setOptionValue("presolve", "off")
-        highs.passModel(lp)
         return highs
 
     def run(self, effort: Effort, rounds: int) -> Columns:
@@ -183,26 +186,11 @@ class _Master:
         k = len(self.classes.count)
         new = range(self.loaded, len(self.pool))
         if len(new):
-            starts: list[int] = []
-            index: list[int] = []
-            entry: list[int] = []
-            for p in new:
-                starts.append(len(index))
-                held = np.flatnonzero(self.pool.patterns[p])
-                index += [*held.tolist(), k + self.pool.node_class[p]]
-                entry += [*self.pool.patterns[p][held].tolist(), 1]
-            cost = np.array([self.classes.cost[self.pool.node_class[p]] for p in new], dtype=np.float64) / self.dearest
-            zeros, top = np.zeros(len(new)), np.full(len(new), highspy.kHighsInf)
-            self.highs.addCols(
-                len(new),
-                cost,
-                zeros,
-                top,
-                len(index),
-                np.array(starts, dtype=np.int32),
-                np.array(index, dtype=np.int32),
-                np.array(entry, dtype=np.float64),
-            )
+            columns = self.pool.columns(k, new)
+            cost = self.classes.cost[self.pool.node_class[self.loaded :]] / self.dearest
+            top = np.full(len(new), INFINITE)
+            starts, index = np.array(columns.starts, dtype=np.int32), np.array(columns.index, dtype=np.int32)
+            self.highs.addCols(len(new), cost, np.zeros(len(new)), top, len(index), starts, index, np.array(columns.entry))
             self.loaded = len(self.pool)
         self.highs.run()
         info = self.highs.getInfo()

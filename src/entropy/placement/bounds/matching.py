@@ -7,18 +7,17 @@ solutions.
 
 from __future__ import annotations
 
-import highspy
 import numpy as np
 
 from entropy.placement.bounds.classes import Classes, alike
 from entropy.placement.bounds.cover import Floats
+from entropy.placement.bounds.linear import INFINITE, Sparse, linear
 from entropy.placement.bounds.parts import Given
 from entropy.placement.bounds.patterns import Uses
-from entropy.placement.bounds.pricing import solver
 from entropy.placement.goals import observed_hosts
 from entropy.problem.problem import Indices, Integers, Problem
 
-__all__ = ["placed"]
+__all__ = ["placed", "residents", "settled"]
 
 _ARCS = 300_000
 """Pairs of node and pattern up to which the best matching is found; beyond, the pairs that keep most are taken first."""
@@ -26,32 +25,40 @@ _ARCS = 300_000
 
 def placed(problem: Problem, known: Given, classes: Classes, uses: Uses) -> Indices | None:
     """int32[V] hosts of a placement with these uses of patterns; ``None`` where they do not cover all VMs."""
-    host = known.on.copy()
-    home = observed_hosts(problem)
-    class_of = np.full(problem.n_vms, -1, dtype=np.int64)
-    for k, members in enumerate(classes.vms):
-        class_of[members] = k
-    places: list[list[int]] = [[] for _ in classes.vms]
+    have = residents(problem, classes)
+    weight = np.array([int(problem.weight[members[0]]) for members in classes.vms], dtype=np.int64)
+    pattern_on: dict[int, Integers] = {}
     for m, nodes in enumerate(classes.nodes):
         mine = np.flatnonzero(uses.node_class == m)
-        if not len(mine):
-            continue
-        have = np.zeros((len(nodes), len(classes.vms)), dtype=np.int64)
-        at = np.full(problem.n_nodes, -1, dtype=np.int64)
-        at[nodes] = np.arange(len(nodes))
-        here = np.flatnonzero((class_of >= 0) & (home >= 0))
-        here = here[at[home[here]] >= 0]
-        np.add.at(have, (at[home[here]], class_of[here]), 1)
-        weight = np.array([int(problem.weight[members[0]]) for members in classes.vms], dtype=np.int64)
-        taken = _matched(have, uses.patterns[mine], uses.times[mine], weight)
-        room = {int(nodes[n]): uses.patterns[mine[p]].copy() for n, p in enumerate(taken) if p >= 0}
-        for v in here:
-            if (left := room.get(int(home[v]))) is not None and left[class_of[v]] > 0:
-                left[class_of[v]] -= 1
+        if len(mine):
+            taken = _matched(have[nodes], uses.patterns[mine], uses.times[mine], weight)
+            pattern_on |= {int(nodes[n]): uses.patterns[mine[p]] for n, p in enumerate(taken) if p >= 0}
+    return settled(problem, known, classes, pattern_on)
+
+
+def residents(problem: Problem, classes: Classes) -> Integers:
+    """int64[N, K]: VMs of each class that run on each node now."""
+    home = observed_hosts(problem)
+    have = np.zeros((problem.n_nodes, len(classes.vms)), dtype=np.int64)
+    for k, members in enumerate(classes.vms):
+        at = home[members]
+        np.add.at(have[:, k], at[at >= 0], 1)
+    return have
+
+
+def settled(problem: Problem, known: Given, classes: Classes, pattern_on: dict[int, Integers]) -> Indices | None:
+    """Hosts where each node of ``pattern_on`` holds its pattern of VMs: first its own, then others; ``None`` if some VM finds no place."""
+    host, home = known.on.copy(), observed_hosts(problem)
+    room = {n: pattern.copy() for n, pattern in pattern_on.items()}
+    for k, members in enumerate(classes.vms):
+        for v in members:
+            if (left := room.get(int(home[v]))) is not None and left[k] > 0:
+                left[k] -= 1
                 host[v] = home[v]
-        for n, left in room.items():
-            for j in np.flatnonzero(left):
-                places[int(j)] += [n] * int(left[j])
+    places: list[list[int]] = [[] for _ in classes.vms]
+    for n, left in room.items():
+        for j in np.flatnonzero(left):
+            places[int(j)] += [n] * int(left[j])
     for members, free in zip(classes.vms, places, strict=True):
         waiting = members[host[members] < 0]
         if len(waiting) > len(free):
@@ -100,18 +107,11 @@ def _transport(kept: Integers, size: Integers, times: Integers) -> Integers:
 
 
 def _flow(worth: Floats, group: Integers, pattern: Integers, size: Integers, times: Integers) -> Floats:
-    highs = solver()
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = len(worth), len(size) + len(times)
-    lp.col_cost_ = -worth / worth.max()
-    lp.col_lower_, lp.col_upper_ = np.zeros(len(worth)), np.full(len(worth), highspy.kHighsInf)
-    lp.row_lower_ = np.full(lp.num_row_, -highspy.kHighsInf)
-    lp.row_upper_ = np.concatenate((size, times)).astype(np.float64)
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    lp.a_matrix_.start_ = np.arange(0, 2 * len(worth) + 1, 2, dtype=np.int32)
-    lp.a_matrix_.index_ = np.column_stack((group, len(size) + pattern)).reshape(-1).astype(np.int32)
-    lp.a_matrix_.value_ = np.ones(2 * len(worth))
+    columns = Sparse()
+    for g, p in zip(group.tolist(), pattern.tolist(), strict=True):
+        columns.add([g, len(size) + p], [1.0, 1.0])
+    above = np.concatenate((size, times))
+    highs = linear(-worth / worth.max(), np.full(len(worth), INFINITE), np.full(len(above), -INFINITE), above, columns)
     highs.setOptionValue("solver", "simplex")
-    highs.passModel(lp)
     highs.run()
     return np.array(highs.getSolution().col_value, dtype=np.float64)

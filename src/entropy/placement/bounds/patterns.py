@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import highspy
 import numpy as np
 
 from entropy.placement.bounds.classes import Classes
 from entropy.placement.bounds.columns import Columns, Pool, generate, lattice
 from entropy.placement.bounds.cover import Floats
 from entropy.placement.bounds.effort import Effort
-from entropy.placement.bounds.pricing import solver
+from entropy.placement.bounds.linear import INFINITE, linear
 from entropy.problem.problem import Integers
 
 __all__ = ["Uses", "all_patterns", "dive", "solve_cover", "whole_patterns"]
@@ -103,37 +102,19 @@ def solve_cover(classes: Classes, pool: Pool, bound: int, effort: Effort, nodes:
     if not len(pool):
         return None
     k, m, n = len(classes.count), len(classes.available), len(pool)
-    starts: list[int] = []
-    index: list[int] = []
-    entry: list[int] = []
-    for p, pattern in enumerate(pool.patterns):
-        starts.append(len(index))
-        held = np.flatnonzero(pattern)
-        index += [*held.tolist(), k + pool.node_class[p]]
-        entry += [*pattern[held].tolist(), 1]
+    columns = pool.columns(k, range(n))
     step = lattice(classes)
     node_class = np.array(pool.node_class, dtype=np.int64)
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = n, k + m
-    lp.col_cost_ = (classes.cost[node_class] // step).astype(np.float64)
-    lp.col_lower_, lp.col_upper_ = np.zeros(n), classes.available[node_class].astype(np.float64)
-    lp.integrality_ = [highspy.HighsVarType.kInteger] * n
-    lp.row_lower_ = np.concatenate((classes.count.astype(np.float64), np.full(m, -highspy.kHighsInf)))
-    lp.row_upper_ = np.concatenate((np.full(k, highspy.kHighsInf), classes.available.astype(np.float64)))
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    lp.a_matrix_.start_ = np.array([*starts, len(index)], dtype=np.int32)
-    lp.a_matrix_.index_ = np.array(index, dtype=np.int32)
-    lp.a_matrix_.value_ = np.array(entry, dtype=np.float64)
-    highs = solver()
-    branch = _BRANCH * (len(index) + n)
+    lower, upper = np.concatenate((classes.count, np.full(m, -INFINITE))), np.concatenate((np.full(k, INFINITE), classes.available))
+    highs = linear(classes.cost[node_class] // step, classes.available[node_class], lower, upper, columns, whole=True)
+    branch = _BRANCH * (len(columns.index) + n)
     highs.setOptionValue("mip_max_nodes", int(min(nodes, max(effort.steps_left / branch, 1))))
     highs.setOptionValue("objective_target", bound / step + 1e-6)
     seconds = effort.remaining()
     if seconds < float("inf"):
         highs.setOptionValue("time_limit", max(seconds, 0.01))
-    highs.passModel(lp)
     if known is not None:
-        start = highspy.HighsSolution()
+        start = highs.getSolution()
         start.col_value = _times_of(known, pool).tolist()
         highs.setSolution(start)
     highs.run()

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import highspy
 import numpy as np
 import numpy.typing as npt
 
 from entropy.placement.bounds.classes import Classes
 from entropy.placement.bounds.knapsack import search
+from entropy.placement.bounds.linear import INFINITE, Sparse, linear
 from entropy.problem.problem import Bools, Integers
 
-__all__ = ["Best", "best_set", "solver"]
+__all__ = ["Best", "best_set"]
 
 _CELLS, _MANY_CELLS = 300_000, 40_000_000
 """Cells of the table (room x pieces) up to which dynamic programming is used: at once, and where the search was cut short."""
@@ -40,15 +40,6 @@ class Best:
     exact: bool
     patterns: Integers
     steps: int
-
-
-def solver() -> highspy.Highs:
-    """A silent, deterministic HiGHS."""
-    highs = highspy.Highs()
-    highs.setOptionValue("output_flag", False)
-    highs.setOptionValue("threads", 1)
-    highs.setOptionValue("random_seed", 0)
-    return highs
 
 
 def best_set(classes: Classes, m: int, value: Integers, above: int, limit: int, *, table: bool = False) -> Best:
@@ -126,19 +117,12 @@ def _table(worth: Integers, size: Integers, count: Integers, room: Integers) -> 
 
 def _duals(worth: Integers, size: Integers, count: Integers, room: Integers) -> npt.NDArray[np.float64]:
     """What a unit of each resource is worth in the linear relaxation."""
-    n, r = size.shape
+    r = size.shape[1]
     scale = np.maximum(room.astype(np.float64), 1.0)
-    highs = solver()
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = n, r
-    lp.col_cost_ = -worth / max(float(worth.max()), 1.0)
-    lp.col_lower_, lp.col_upper_ = np.zeros(n), count.astype(np.float64)
-    lp.row_lower_, lp.row_upper_ = np.full(r, -highspy.kHighsInf), np.ones(r) * room / scale
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    lp.a_matrix_.start_ = np.arange(0, n * r + 1, r, dtype=np.int32)
-    lp.a_matrix_.index_ = np.tile(np.arange(r, dtype=np.int32), n)
-    lp.a_matrix_.value_ = (size / scale).reshape(-1)
-    highs.passModel(lp)
+    columns = Sparse()
+    for row in (size / scale).tolist():
+        columns.add(range(r), row)
+    highs = linear(-worth / max(float(worth.max()), 1.0), count, np.full(r, -INFINITE), room / scale, columns)
     highs.run()
     return np.maximum(-np.array(highs.getSolution().row_dual, dtype=np.float64), 0.0) / scale
 
