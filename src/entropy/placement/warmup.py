@@ -23,6 +23,7 @@ def warm_up(progress: Callable[[str], None] = lambda _text: None, go_on: Callabl
     from entropy.placement.bounds import knapsack, prices
     from entropy.placement.jit import Kernel, bring_up
     from entropy.placement.metric import best_fit
+    from entropy.placement.packing import compiling
     from entropy.placement.squeeze import tabu_for
     from entropy.placement.working import Working
     from entropy.problem.compile import compile_problem
@@ -49,6 +50,7 @@ def warm_up(progress: Callable[[str], None] = lambda _text: None, go_on: Callabl
         knapsack.compile_step(),
         *prices.compile_steps(problem),
         displacing.compile_step(working),
+        *compiling.compile_steps(),
     )
     names = []
     for name in bring_up(steps, go_on):

@@ -20,6 +20,8 @@ __all__ = ["eject", "pack"]
 NEVER = 1 << 60
 CHUNK = 1_000_000
 """Comparisons between two questions whether time is up."""
+_PLAIN = 20_000
+"""As long as nothing is compiled."""
 WORK = 2e-8
 """Work of one comparison, in the exact model's units: about as many seconds on an ordinary machine."""
 _TRIPLES, _PAIRS = 24, 128
@@ -32,13 +34,16 @@ _DOWNHILL = 95
 
 def pack(s: Packing, most: int, budget: Budget) -> bool:
     """The ejection search for at most so many comparisons, or until the budget is spent; is everything placed?"""
-    run = eject.on(CHUNK)
-    while most > 0 and s.left[0] > 0 and not budget.over:
-        spent = run(s, min(most, CHUNK))
-        budget.spend(abs(spent) * WORK)
-        if spent <= 0:
-            return False
-        most -= spent
+    if budget.work is not None:
+        most = min(most, int(budget.work / WORK) + 1)
+    spent = 0
+    while spent < most and s.left[0] > 0 and budget.remaining() > 0:
+        run = eject.on(_PLAIN)
+        looked = run(s, min(most - spent, _PLAIN if run is eject.python else CHUNK))
+        spent += abs(looked)
+        if looked <= 0:
+            break
+    budget.spend(spent * WORK)  # at once, so that the size of the pieces does not tell in the sum
     return bool(s.left[0] == 0)
 
 
