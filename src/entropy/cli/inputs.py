@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,13 +58,22 @@ def read_inputs(cluster: str, policy: str | None, target: str | None, input_form
 
     Raises ``InputError``, also when two documents are to be read from one standard input.
     """
-    from entropy.formats import documents
-    from entropy.formats.load import load
+    from entropy.model.collector import collector_paused
     from entropy.model.errors import InputError
-    from entropy.model.policy import Policy
 
     if [cluster, policy, target, *others].count("-") > 1:
         raise InputError("standard input holds one document, and two are to be read from it", where="-", accepted="one -")
+    with collector_paused():
+        inputs = _read(cluster, policy, target, input_format)
+        gc.freeze()  # what was read is needed to the end: the collector need not go through it
+    return inputs
+
+
+def _read(cluster: str, policy: str | None, target: str | None, input_format: str | None) -> Inputs:
+    from entropy.formats import documents
+    from entropy.formats.load import load
+    from entropy.model.policy import Policy
+
     loaded = load(cluster, input_format)
     warn(loaded.warnings)
     rules = documents.read(policy, Policy) if policy is not None else loaded.policy or Policy()

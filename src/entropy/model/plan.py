@@ -152,8 +152,8 @@ class Plan:
     def __post_init__(self) -> None:
         known = self.by_id
         if len(known) < len(self.actions):
-            seen: set[str] = set()
-            k = next(k for k, a in enumerate(self.actions) if a.id in seen or seen.add(a.id))  # type: ignore[func-returns-value]
+            last = {a.id: k for k, a in enumerate(self.actions)}
+            k = next(k for k, a in enumerate(self.actions) if last[a.id] != k)
             name = self.actions[k].id
             raise InvalidValueError(f"the id {name} stands twice", ("actions", k, "id"), name, "an id of its own")
         for k, a in enumerate(self.actions):
