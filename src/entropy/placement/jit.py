@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from types import CodeType, FunctionType
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast
@@ -115,7 +116,8 @@ def prepare(pairs: int) -> None:
 def _in_background() -> None:
     from entropy.placement.warmup import warm_up
 
-    warm_up(go_on=threading.main_thread().is_alive)  # a program that ends does not wait for the rest
+    with suppress(Exception):  # what cannot be loaded now is compiled when it is called, or fails there
+        warm_up(go_on=threading.main_thread().is_alive)  # a program that ends does not wait for the rest
 
 
 def bring_up(steps: Iterable[tuple[Kernel[Any, Any], Callable[[], object]]], go_on: Callable[[], bool]) -> Iterator[str]:

@@ -61,21 +61,25 @@ def _mixed(rule: Disjoint, problem: Problem, host: Indices, out: Bools) -> None:
 
 
 def _over(rule: SetLimit, problem: Problem, host: Indices, out: Bools) -> None:
-    """VMs leave the set until it is within its limit, least weight for their amount first; then those not needed stay, heaviest first."""
+    """The lightest VM that is enough, or the lighter ones for their amount, less those not needed after all."""
     vms = np.flatnonzero(np.isin(host, rule.nodes) & ~out & (rule.amount > 0))
     surplus = int(rule.amount[vms].sum()) - rule.most
     vms = vms[~problem.held[vms]]
     if surplus <= 0 or not len(vms):
         return
     vms = vms[np.lexsort((vms, problem.weight[vms] / rule.amount[vms]))]
-    enough = int(np.searchsorted(np.cumsum(rule.amount[vms]), surplus)) + 1
-    leavers = vms[:enough]
+    leavers = vms[: int(np.searchsorted(np.cumsum(rule.amount[vms]), surplus)) + 1]
     spare = int(rule.amount[leavers].sum()) - surplus
+    needed = []
     for v in leavers[np.lexsort((leavers, -problem.weight[leavers]))]:
         if rule.amount[v] <= spare:
             spare -= int(rule.amount[v])
         else:
-            out[v] = True
+            needed.append(v)
+    enough = vms[rule.amount[vms] >= surplus]
+    one = enough[np.lexsort((enough, problem.weight[enough]))][:1]
+    lighter = len(one) and problem.weight[one].sum() < problem.weight[needed].sum()
+    out[one if lighter else needed] = True
 
 
 def _too_many(rule: UsageLimit, problem: Problem, host: Indices, out: Bools) -> None:
