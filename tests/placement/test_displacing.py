@@ -17,7 +17,7 @@ from entropy.placement.viability import is_viable
 from entropy.placement.working import Working
 from entropy.problem.compile import compile_problem
 from entropy.problem.problem import Problem
-from small_clusters import clusters, policies
+from small_clusters import brute_force, clusters, policies
 
 
 def _displaced(problem: Problem) -> tuple[Working, bool]:
@@ -78,11 +78,12 @@ def test_what_cannot_be_settled_is_left_as_it_was() -> None:
 @given(st.data())
 def test_what_is_settled_keeps_every_rule(data: st.DataObject) -> None:
     cluster = data.draw(clusters())
-    problem = compile_problem(cluster, data.draw(policies(cluster)))
+    policy = data.draw(policies(cluster))
+    problem = compile_problem(cluster, policy)
     before = observed_hosts(problem)
     working, settled = _displaced(problem)
-    if settled:
-        assert is_viable(problem, working.host)
+    if settled:  # what is held may break a rule whatever moves
+        assert is_viable(problem, working.host) or brute_force(cluster, policy) is None
     else:
         kept = working.host >= 0
         assert (working.host[kept] == before[kept]).all()

@@ -25,6 +25,7 @@ from entropy.placement.incumbent import Incumbent
 from entropy.placement.packing.fewer import fewer_nodes
 from entropy.placement.partition import independent_parts
 from entropy.placement.placement import Placement
+from entropy.placement.repricing import repriced
 from entropy.placement.restriction import Part
 from entropy.placement.viability import is_viable
 from entropy.placement.whole import pairs_of, solve_whole
@@ -117,8 +118,9 @@ class _Search:
         budget.progress(self.best.sentence())
         self._prove_simply()
         self._towards_goal(first.working)
-        early = () if self.strict else (self._prove_moved,)  # a bound that needs no number of nodes may end it all
-        for attack in (*early, self._whole, self._fewer_nodes, self._prove_moved, self._neighbourhoods):
+        attacks = [self._whole, self._fewer_nodes, self._neighbourhoods]
+        attacks.insert(2 if self.strict else 0, self._prove_moved)  # where no number of nodes matters, the bound may end it all
+        for attack in attacks:
             self._prove_simply()
             if self.best.optimal or budget.over:
                 break
@@ -189,6 +191,10 @@ class _Search:
         )
         budget.spend(found.work)
         best.prove(moved=found.value, why=found.why)
+        if self.goals.objective == "repair" and best.gaps.moved and found.price is not None and not budget.over:
+            host = repriced(self.problem, found.price, self.rng, budget.share(0.2), found.value)
+            if host is not None:
+                best.offer(host)
 
     def _neighbourhoods(self) -> None:
         improve(self.best, bounds.usable_nodes(self.problem) & ~self.problem.untouchable, self.budget)

@@ -6,9 +6,10 @@ import numpy as np
 
 from entropy.placement.goals import observed_hosts
 from entropy.placement.jit import kernel
+from entropy.placement.metric import Floats
 from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 
-__all__ = ["cheapest_covers", "must_leave"]
+__all__ = ["cheapest_covers", "leavers", "must_leave"]
 
 _SEARCH = 20_000
 """Branches per node after which the covering bound falls back to its relaxation."""
@@ -19,6 +20,16 @@ def must_leave(problem: Problem) -> tuple[Integers, dict[int, Indices]]:
 
     Only nodes where something must leave are in the table.  VMs that may not stay on their node are always in the set.
     """
+    return _covers(problem, problem.weight)
+
+
+def leavers(problem: Problem, price: Floats) -> dict[int, Indices]:
+    """The table of ``must_leave``, where a departure costs ``price`` float64[V] (0 or more) beside its memory."""
+    fine = min(1024.0, float(1 << 60) / max(float(problem.weight.sum() + price.sum()), 1.0))
+    return _covers(problem, np.rint((problem.weight + price) * fine).astype(np.int64))[1]
+
+
+def _covers(problem: Problem, weight: Integers) -> tuple[Integers, dict[int, Indices]]:
     host = observed_hosts(problem)
     here = positions(host >= 0)
     out = np.zeros(problem.n_nodes, dtype=np.int64)
@@ -41,9 +52,9 @@ def must_leave(problem: Problem) -> tuple[Integers, dict[int, Indices]]:
     leaves = gone.copy()
     least, chosen = np.zeros(len(nodes), dtype=np.int64), np.zeros(len(free), dtype=np.bool_)
     run = cheapest_covers.on(len(free) * 100)
-    run(start, problem.demand[free], problem.weight[free], excess[nodes], _SEARCH, least, chosen)
+    run(start, problem.demand[free], weight[free], excess[nodes], _SEARCH, least, chosen)
     out[nodes] = least
-    np.add.at(out, host[vms[gone]], problem.weight[vms[gone]])
+    np.add.at(out, host[vms[gone]], weight[vms[gone]])
     leaves[~gone & ~problem.held[vms]] = chosen
     leavers = vms[leaves]
     cut = np.searchsorted(host[leavers], np.append(nodes, problem.n_nodes))

@@ -29,7 +29,7 @@ __all__ = ["StrongBound", "strong_moved_bound"]
 _CLASSES = (48, 144, 432)
 """Classes of VMs, at most: the price of each costs time, and finer ones prove more."""
 _ROUNDS = 400
-_RADIUS, _LEAST_RADIUS = 8.0, 0.5
+_RADIUS, _LEAST_RADIUS = 8.0, 0.05
 """The box around the best prices: at first and at least, in medians of what a move costs."""
 _STEP, _LEAST_STEP = 0.5, 0.1
 """How far towards the model's prices: at first and at least."""
@@ -93,7 +93,7 @@ def strong_moved_bound(
         if found.price is None:
             start, radius = _first(kept, node_cost, most_cost, distinct + 1) / dual.unit, _RADIUS
         else:
-            start, radius = np.append(_refined(found.price, exchange), rent) / dual.unit, _RADIUS / 4
+            start, radius = np.append(_refined(found.price, exchange), rent) / dual.unit, _RADIUS / 32
         best, solved = _ascend(nodes, dual, start, radius, remaining, left, enough, _CLOSE if classes == _CLASSES[-1] else _ROUGHLY)
         rent = best.prices.rent / nodes.scale
         value = max(found.value, best.value)
@@ -130,12 +130,16 @@ def _ascend(
         if found is None:
             break
         target, promised = found
+        proven = best.exact / nodes.scale
         inside = np.abs(target - centre).max() < radius * (1 - 1e-6)
-        if inside and promised <= max(best.value, best.exact / nodes.scale + close * abs(best.value)) + 1e-6:
+        # the dual is concave: what is best within a box around it is best; a little less is accepted off the box's faces only
+        if promised <= max(best.value, proven * (1 + close)) + 1e-6 if inside else promised <= proven * (1 + 1e-6) + 1e-6:
             return best, True
         answer = nodes.ask(dual.prices(centre + step * (target - centre)))
         dual.add(answer)
         if answer.exact > best.exact:
+            if not inside:
+                radius = min(radius * 1.5, _RADIUS)
             best, centre, step, failures = answer, dual.centre(answer), min(step * 1.5, 1.0), 0
         else:
             failures += 1
