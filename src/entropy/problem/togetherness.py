@@ -10,7 +10,7 @@ import numpy.typing as npt
 from entropy.model.errors import InputError
 from entropy.problem.problem import Bools, Indices, Integers, State, Together
 
-__all__ = ["confined_to_now", "counts", "only_zone", "zones_that_hold"]
+__all__ = ["confined_to_now", "counts", "only_zone", "weights_in_zones", "zones_that_hold"]
 
 
 def zones_that_hold(group: Together, hosts: Indices, n_nodes: int) -> Bools:
@@ -20,8 +20,14 @@ def zones_that_hold(group: Together, hosts: Indices, n_nodes: int) -> Bools:
 
 def counts(group: Together, hosts: Indices, n_nodes: int) -> Integers:
     """int64[Z]: how many of ``hosts`` are in each zone."""
-    weight = np.bincount(hosts, minlength=n_nodes)
-    total = np.concatenate(([0], np.cumsum(weight[group.zone_nodes])))
+    return weights_in_zones(group, hosts, np.ones(len(hosts), dtype=np.int64), n_nodes)
+
+
+def weights_in_zones(group: Together, hosts: Indices, weight: Integers, n_nodes: int) -> Integers:
+    """int64[Z]: the sum of ``weight`` over those of ``hosts`` that are in each zone."""
+    there = np.zeros(n_nodes, dtype=np.int64)
+    np.add.at(there, hosts, weight)
+    total = np.concatenate(([0], np.cumsum(there[group.zone_nodes])))
     return np.asarray(total[group.zone_start[1:]] - total[group.zone_start[:-1]])
 
 
