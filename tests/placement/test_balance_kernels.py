@@ -13,6 +13,7 @@ from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.policy import Policy
 from entropy.model.rules import AnyRule, Ban, Fence, Gather, Lonely, ResourceCapacity, RunningCapacity, Split, Spread
 from entropy.placement.balance import balance
+from entropy.placement.balance.neighbourhoods import balance_neighbourhood
 from entropy.placement.goals import Goals, value_of
 from entropy.placement.jit import Kernel
 from entropy.placement.spread import spread
@@ -141,3 +142,18 @@ def test_memory_that_is_dear_stays() -> None:
         moved.append(found.moved)
     assert moved[0] == 0
     assert moved == sorted(moved)
+
+
+def test_neighbourhoods_hold_one_end_of_the_spread() -> None:
+    problem = crowded(8, 60)
+    open_nodes = np.ones(8, dtype=np.bool_)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        chosen = balance_neighbourhood(problem, goals_for(problem), problem.host, open_nodes, rng, 4).tolist()
+        assert len(set(chosen)) == len(chosen) == 4
+        assert 0 in chosen  # the full one: an end of its own, or the best partner of the empty ones
+    found = balance(Working(problem, problem.host), goals_for(problem), lambda: False, np.random.default_rng(0))
+    if not spread(problem, found.host)[0]:
+        assert not len(balance_neighbourhood(problem, goals_for(problem), found.host, open_nodes, np.random.default_rng(0), 4))
+    open_nodes[3:] = False
+    assert set(balance_neighbourhood(problem, goals_for(problem), problem.host, open_nodes, np.random.default_rng(0), 6)) <= {0, 1, 2}

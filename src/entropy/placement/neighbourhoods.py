@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from entropy.placement.balance.neighbourhoods import balance_neighbourhood
 from entropy.placement.goals import Goals, observed_hosts
 from entropy.placement.metric import Floats
 from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
@@ -152,15 +153,8 @@ def conflicting(view: View, rng: np.random.Generator, size: int) -> Indices:
 
 
 def extremes(view: View, rng: np.random.Generator, size: int) -> Indices:
-    """The most and the least loaded nodes in one resource, and some at random."""
-    nodes = view.candidates
-    if not view.free.shape[1] or len(nodes) < 2:
-        return nodes[:0]
-    r = int(rng.integers(view.free.shape[1]))
-    room = view.free[nodes, r] / np.maximum(view.problem.capacity[nodes, r], 1)
-    order = nodes[np.argsort(room, kind="stable")]
-    third = max(size // 3, 1)
-    return _joined(order[:third], order[-third:], rng.choice(nodes, min(third, len(nodes)), replace=False))
+    """The nodes at one end of the spread, and some to exchange VMs with (see ``balance.neighbourhoods``)."""
+    return balance_neighbourhood(view.problem, view.goals, view.host, view.open, rng, size)
 
 
 KINDS: Mapping[str, tuple[Kind, ...]] = {
