@@ -130,3 +130,18 @@ def test_amounts_of_any_size(size: int) -> None:
     vms = (_vm("x", "a", 8 * size), *(_vm(f"v{k}{j}", f"n{k}", 4 * size) for k in range(4) for j in range(2)))
     simple, strong = _strong(Cluster(nodes=nodes, vms=vms))
     assert (simple, strong) == pytest.approx((8 * size, 12 * size))
+
+
+@pytest.mark.parametrize("demand", [{}, {"cpu": 0.0}, {"memory": 0.0, "cpu": 1.0}])
+def test_vms_that_weigh_nothing_move_for_nothing(demand: dict[str, float]) -> None:
+    nodes = (_node("a", cpu=2, maintenance=True), _node("b", cpu=2), _node("c", cpu=2))
+    vms = tuple(VM(name=f"v{k}", node="abb"[k], demand=demand) for k in range(3))
+    assert _strong(Cluster(nodes=nodes, vms=vms)) == (0, 0)
+    assert _strong(Cluster(nodes=nodes, vms=vms), most_nodes=2) == (0, 0)
+
+
+def test_nodes_of_many_vms_that_are_alike() -> None:
+    """Two hundred small VMs on each full node: their subsets are beyond enumeration, but all alike."""
+    nodes = (_node("a", gib=8, maintenance=True), *(_node(f"n{k}", gib=104, cpu=99) for k in range(3)))
+    vms = (_vm("x", "a", 8), *(_vm(f"v{k}-{j}", f"n{k}", 0.5) for k in range(3) for j in range(200)))
+    assert _strong(Cluster(nodes=nodes, vms=vms)) == (8, 12)

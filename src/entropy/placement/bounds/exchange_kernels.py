@@ -226,6 +226,14 @@ def best_exchanges(
                 for r in range(n_resources):
                     left[r] -= demand[first + i, r]
                 following = path[depth] + 1
+                while following < count:  # it stays, so whoever frees no more and is worth no less stays as well
+                    j = order[following]
+                    worse = gain[j] >= gain[i]
+                    for r in range(n_resources):
+                        worse = worse and demand[first + j, r] <= demand[first + i, r]
+                    if not worse:
+                        break
+                    following += 1
         steps += 8 * looked
         for i in range(count):
             kept[first + i] = best >= 0
