@@ -19,12 +19,16 @@ from entropy.problem.problem import Indices, Integers, Problem
 
 __all__ = ["placed", "residents", "settled"]
 
+_CELLS = 40_000_000
+"""Nodes x classes of VMs up to which a table of them is made."""
 _ARCS = 300_000
 """Pairs of node and pattern up to which the best matching is found; beyond, the pairs that keep most are taken first."""
 
 
 def placed(problem: Problem, known: Given, classes: Classes, uses: Uses) -> Indices | None:
-    """int32[V] hosts of a placement with these uses of patterns; ``None`` where they do not cover all VMs."""
+    """int32[V] hosts of a placement with these uses of patterns; ``None`` where they do not cover all VMs, or memory would not do."""
+    if problem.n_nodes * len(classes.vms) > _CELLS:
+        return None
     have = residents(problem, classes)
     weight = np.array([int(problem.weight[members[0]]) for members in classes.vms], dtype=np.int64)
     pattern_on: dict[int, Integers] = {}

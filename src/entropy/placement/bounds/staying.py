@@ -30,12 +30,16 @@ __all__ = ["Staying", "staying"]
 
 _CLASSES, _NODE_CLASSES, _PATTERNS = 40, 60, 20_000
 """Classes of VMs, of nodes, and patterns, up to which this is tried."""
+_CELLS = 10_000_000
+"""Nodes x classes of VMs."""
 _PAIRS = 20_000_000
 """Groups x patterns."""
 _UNIT = float(1 << 44)
 _ROUNDS, _PER_GROUP = 200, 2
 _BRANCH, _BRANCHES = 30.0, 1_000
-_GAPS = (0.01, 0.05, 1.0)
+_WHOLE_COLUMNS = 4_000
+"""Columns up to which nothing needs to be fixed beforehand."""
+_GAPS = (0.01, 0.05, 0.3)
 """Whole solutions are sought among columns whose reduced cost is at most such a share of the memory that moves."""
 
 
@@ -59,7 +63,8 @@ def staying(problem: Problem, node_cost: Integers, most_cost: int | None, effort
     if not len(known.free):
         return Staying(fixed, known.on.copy())
     classes = merged(problem, known, most_classes=_CLASSES, most_nodes=_NODE_CLASSES)
-    pool = None if classes is None else all_patterns(classes, _PATTERNS)
+    small = classes is not None and problem.n_nodes * len(classes.vms) <= _CELLS
+    pool = all_patterns(classes, _PATTERNS) if classes is not None and small else None
     if classes is None or pool is None:
         return None
     programme = _Programme(problem, classes, pool, None if most_cost is None else most_cost - known.base)
@@ -141,6 +146,7 @@ class _Programme:
             effort.spend(2.0 * (info.simplex_iteration_count + 1) * (len(self.columns) + len(lower)) + self.pairs)
             if info.primal_solution_status != 2:  # feasible
                 return False
+            self.times = np.array(highs.getSolution().col_value, dtype=np.float64)
             dual = np.array(highs.getSolution().row_dual, dtype=np.float64)
             self.value = np.maximum(dual[self.first_vm :], 0.0)
             self.price = max(-float(dual[self.first_vm - 1]), 0.0)
@@ -199,11 +205,15 @@ class _Programme:
     def whole(self, enough: int, moving: int, effort: Effort) -> dict[int, Integers] | None:
         """Node -> pattern, from the best whole solution found over columns that are nearly good enough; ``enough`` kept is the best."""
         best: tuple[int, dict[int, Integers]] | None = None
-        for gap in _GAPS:
+        whole = np.floor(self.times + 1e-6).astype(np.int64)
+        sure = {(g, p): int(n) for (g, p, _), n in zip(self.columns, whole, strict=False) if n > 0}
+        for gap, fixed in ((gap, fixed) for gap in _GAPS for fixed in (sure, {})):
             if effort.over or (best is not None and best[0] >= enough):
                 break
             columns = self._near(gap * moving / self.scale)
-            tried = self._solved(columns, enough, effort)
+            if not fixed and len(columns) > _WHOLE_COLUMNS:
+                continue
+            tried = self._solved(columns, fixed, enough, effort.share(0.5))
             if tried is not None and (best is None or tried[0] > best[0]):
                 best = tried
         return None if best is None else best[1]
@@ -220,7 +230,10 @@ class _Programme:
             out += [(g, int(self.listed[m][p]), int(self.kept[g][p])) for p in near]
         return out
 
-    def _solved(self, columns: list[tuple[int, int, int]], enough: int, effort: Effort) -> tuple[int, dict[int, Integers]] | None:
+    def _solved(
+        self, columns: list[tuple[int, int, int]], fixed: dict[tuple[int, int], int], enough: int, effort: Effort
+    ) -> tuple[int, dict[int, Integers]] | None:
+        """The best whole solution that uses each of ``fixed`` at least so often."""
         n, count = len(self.groups), self.classes.count
         size = [len(nodes) for _, nodes, _ in self.groups]
         limit = [size[g] if g < n else int(self.classes.available[g - n]) for g, _, _ in columns]
@@ -230,6 +243,8 @@ class _Programme:
         cost = np.array([-kept / self.scale for _, _, kept in columns])
         sparse = self._sparse(columns)
         highs = linear(cost, limit, lower, upper, sparse, whole=True)
+        least = [float(fixed.get((g, p), 0)) for g, p, _ in columns]
+        highs.changeColsBounds(len(columns), np.arange(len(columns), dtype=np.int32), np.array(least), np.array(limit, dtype=np.float64))
         branch = _BRANCH * len(sparse.index)
         highs.setOptionValue("mip_max_nodes", int(min(_BRANCHES, max(effort.steps_left / branch, 1))))
         highs.setOptionValue("objective_target", -enough / self.scale + 1e-9)
