@@ -12,6 +12,7 @@ from entropy.placement import bounds
 from entropy.placement.balance import balance
 from entropy.placement.bounds.displacement import strong_moved_bound
 from entropy.placement.bounds.effort import Effort
+from entropy.placement.bounds.rules import rules_bound
 from entropy.placement.bounds.spread import spread_bound
 from entropy.placement.bounds.spread_moves import moved_bound_within
 from entropy.placement.bounds.strong import pattern_placement
@@ -104,6 +105,7 @@ class _Search:
         self.problem, self.goals, self.budget = problem, goals, budget
         self.rng = np.random.default_rng(budget.seed)
         self.leaving, _ = bounds.must_leave(problem)
+        self.least_by_rules = rules_bound(problem)
         self.least_primary = primary_bound(problem, goals)
         self.strict = goals.objective == "consolidate" and goals.exchange is None
         """Strict priorities: only placements with no more nodes than the best compete with it, and the bound on moved memory knows."""
@@ -132,6 +134,7 @@ class _Search:
         best.prove(primary=self.least_primary, why="what all VMs together need")
         most = affordable(self.goals.node_cost, best.value.primary) if self.strict else None
         best.prove(moved=bounds.moved_bound(self.problem, self.leaving, most), why="what must leave each node")
+        best.prove(moved=self.least_by_rules, why="what rules drive off its node")
         if self.goals.objective == "balance" and self.goals.exchange is None:
             within = moved_bound_within(self.problem, self.goals, best.value.primary)
             best.prove(moved=within, why="what must leave or enter each node for so small a spread")
