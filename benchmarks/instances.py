@@ -6,6 +6,10 @@ overload           7 % of the nodes 5 to 25 % over their cpu
 drain              5 % of the nodes under maintenance
 fragmented         drained VMs of 8 GiB, every other node has 4 GiB free: others must move first
 spread             overload, with a third of the VMs in groups that keep apart
+heterogeneous      nodes of four sizes, half of their room used, memory from a lognormal law, cpu from a uniform one: consolidate
+ruled              consolidate-real with groups that keep apart, groups that stay in one rack, and fences
+balance            half of the room used, everything on half of the nodes: balance
+*-million          ten VMs a node of a dozen shapes: consolidate at half load, or repair 5 % of the nodes
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from collections.abc import Callable, Mapping
 
 from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.policy import Policy
-from entropy.model.rules import AnyRule, Spread
+from entropy.model.rules import AnyRule, Fence, Gather, Spread
 
 __all__ = ["FAMILIES", "Instance", "make"]
 
@@ -106,6 +110,86 @@ def _spread(rng: random.Random, nodes: int) -> Instance:
     return Cluster(nodes=_nodes(nodes), vms=_hot(rng, filling.vms, nodes)), policy
 
 
+_SIZES = ((8.0, 32), (16.0, 64), (16.0, 128), (32.0, 128))
+"""Cores and GiB of the nodes of ``heterogeneous``."""
+
+
+def _heterogeneous(rng: random.Random, nodes: int) -> Instance:
+    filling = _Filling(rng, nodes)
+    sizes = [rng.choice(_SIZES) for _ in range(nodes)]
+    filling.free = [[cores, gib * GIB] for cores, gib in sizes]
+    for n, (cores, gib) in enumerate(sizes):
+        goal = rng.uniform(0.3, 0.7)
+        while filling.free[n][0] > cores * (1 - goal) and filling.free[n][1] > gib * GIB * (1 - goal):
+            cpu, memory = rng.uniform(0.1, 3.0), round(min(rng.lognormvariate(8.4, 0.6), gib * GIB / 2), 3)
+            if filling.free[n][0] < cpu or filling.free[n][1] < memory:
+                break
+            filling.add(cpu, memory, node=n)
+    hosts = tuple(Node(name=f"n{k}", capacity={"cpu": cores, "memory": gib * GIB}) for k, (cores, gib) in enumerate(sizes))
+    return Cluster(nodes=hosts, vms=tuple(filling.vms)), Policy(objective="consolidate")
+
+
+def _ruled(rng: random.Random, nodes: int) -> Instance:
+    cluster, _ = _consolidate_real(rng, nodes)
+    rack = [f"r{k // 25}" for k in range(nodes)]
+    hosts = tuple(Node(name=n.name, capacity=n.capacity, labels={"rack": r}) for n, r in zip(cluster.nodes, rack, strict=True))
+    by_rack: dict[str, list[VM]] = {}
+    for vm in cluster.vms:
+        by_rack.setdefault(rack[int(str(vm.node)[1:])], []).append(vm)
+    rules = list[AnyRule]()
+    for name, vms in sorted(by_rack.items()):
+        rng.shuffle(vms)
+        apart: dict[str, VM] = {}
+        for vm in vms[:20]:
+            apart.setdefault(str(vm.node), vm)
+        rules.append(Spread(vms=tuple(vm.name for vm in apart.values())))
+        rules.append(Gather(vms=tuple(vm.name for vm in vms[20:30]), across="rack"))
+        rules.append(Fence(vms=tuple(vm.name for vm in vms[30:40]), nodes=(f"rack={name}",)))
+    return Cluster(nodes=hosts, vms=cluster.vms), Policy(objective="consolidate", constraints=tuple(rules))
+
+
+def _balance(rng: random.Random, nodes: int) -> Instance:
+    filling = _Filling(rng, nodes)
+    for n in range(0, nodes, 2):
+        while filling.free[n][1] > 4 * GIB and filling.free[n][0] > 1:
+            filling.add(rng.uniform(0.1, 1.0), round(min(rng.lognormvariate(8.0, 0.5), 4 * GIB), 3), node=n)
+    return Cluster(nodes=_nodes(nodes), vms=tuple(filling.vms)), Policy(objective="balance")
+
+
+def _many(rng: random.Random, nodes: int, load: float) -> list[list[tuple[float, float]]]:
+    """Ten VMs a node, filled node by node, so that a million take seconds."""
+    shapes = [(c / 8, m * 384.0) for c, m in ((1, 3), (2, 5), (3, 4), (4, 9), (5, 7), (6, 12), (8, 10), (3, 14), (7, 17), (10, 15))]
+    room = MEMORY * load * 1.35
+    out = []
+    for _ in range(nodes):
+        here, used = list[tuple[float, float]](), 0.0
+        for shape in rng.choices(shapes, k=rng.randint(7, 13)):
+            if used + shape[1] <= room and sum(c for c, _ in here) + shape[0] <= CORES:
+                here.append(shape)
+                used += shape[1]
+        out.append(here)
+    return out
+
+
+def _million(rng: random.Random, nodes: int) -> Instance:
+    vms = [
+        VM(name=f"v{n}-{k}", node=f"n{n}", demand={"cpu": cpu, "memory": memory})
+        for n, here in enumerate(_many(rng, nodes, 0.7))
+        for k, (cpu, memory) in enumerate(here)
+    ]
+    return Cluster(nodes=_nodes(nodes), vms=tuple(vms)), Policy(objective="consolidate")
+
+
+def _hot_million(rng: random.Random, nodes: int) -> Instance:
+    vms = []
+    for n, here in enumerate(_many(rng, nodes, 0.7)):
+        rise = CORES * rng.uniform(1.05, 1.2) / max(sum(cpu for cpu, _ in here), 0.1) if rng.random() < 0.05 else 0.0
+        for k, (cpu, memory) in enumerate(here):
+            demand = round(min(cpu * rise, CORES / 2), 3) if rise else cpu
+            vms.append(VM(name=f"v{n}-{k}", node=f"n{n}", demand={"cpu": demand, "memory": memory}, consumption={"cpu": cpu}))
+    return Cluster(nodes=_nodes(nodes), vms=tuple(vms)), Policy(objective="repair")
+
+
 def _drain(rng: random.Random, nodes: int) -> Instance:
     filling = _Filling(rng, nodes)
     for _ in range(nodes * 9):
@@ -131,6 +215,11 @@ FAMILIES: Mapping[str, Callable[[random.Random, int], Instance]] = {
     "drain": _drain,
     "fragmented": _fragmented,
     "spread": _spread,
+    "heterogeneous": _heterogeneous,
+    "ruled": _ruled,
+    "balance": _balance,
+    "consolidate-million": _million,
+    "overload-million": _hot_million,
 }
 
 

@@ -1,7 +1,8 @@
-"""Measures planning: ``python benchmarks/run.py [--sizes 50,500] [--families a,b] [--seeds 1] [--time-limit 10] [-o FILE]``.
+"""Measures planning: ``python benchmarks/run.py [--suites generated,families] [--only TEXT] [--time-limit S] [-o FILE]``.
 
 Each instance runs in a process of its own (so peak memory is its own), from the documents in memory to the verified plan; reading files
-and the first import of the solver are not counted, compilation is kept out by a warm-up.  Prints and stores one table.
+and the first import of the solver are not counted, compilation is kept out by a warm-up, as in a daemon.  Prints and stores one table a
+suite, and the same rows as JSON beside it.
 """
 
 from __future__ import annotations
@@ -14,102 +15,121 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import entropy
 
 HERE = Path(__file__).resolve().parent
-HEAD = ("instance", "VMs", "first s", "plan s", "status", "nodes", "bound", "moved GiB", "bound", "actions", "makespan s", "peak MiB")
+COLUMNS = {
+    "instance": "{}",
+    "nodes": "{:,}",
+    "VMs": "{:,}",
+    "first s": "{:.2f}",
+    "best s": "{:.2f}",
+    "plan s": "{:.2f}",
+    "status": "{}",
+    "goal": "{}",
+    "bound": "{}",
+    "gap %": "{:.1f}",
+    "moved GiB": "{:,.0f}",
+    "bound GiB": "{:,.0f}",
+    "moved gap %": "{:.1f}",
+    "actions": "{:,}",
+    "makespan s": "{:,.0f}",
+    "peak MiB": "{:,.0f}",
+}
 
 
-def measure(family: str, nodes: int, seed: int, limit: float, workers: int) -> dict[str, object]:
+def measure(name: str, limit: float, workers: int) -> dict[str, Any]:
     """Plan one instance in this process."""
     from entropy.model.errors import EntropyError
     from entropy.placement.warmup import warm_up
     from entropy.planning.planner import PlanOptions, plan
-    from instances import make
+    from sources import load
 
-    cluster, policy = make(family, nodes, seed)
+    cluster, policy = load(name)
     warm_up()
-    first: list[float] = []
+    better: list[float] = []
     began = time.perf_counter()
-    options = PlanOptions(time_limit=limit, workers=workers, seed=seed, progress=lambda _: first.append(time.perf_counter() - began))
-    row: dict[str, object] = {"instance": f"{family} {nodes} s{seed}", "vms": len(cluster.vms)}
+    options = PlanOptions(time_limit=limit, workers=workers, progress=lambda _: better.append(time.perf_counter() - began))
+    row: dict[str, Any] = {"instance": name, "nodes": len(cluster.nodes), "VMs": len(cluster.vms)}
     try:
         made = plan(cluster, policy, options).plan
     except EntropyError as problem:
-        return row | {"status": type(problem).__name__, "seconds": time.perf_counter() - began}
-    summary = made.summary
-    assert summary is not None
-    assert summary.nodes is not None
-    assert summary.moved_memory is not None
-    assert summary.duration is not None
-    return row | {
-        "first": first[0] if first else None,
-        "seconds": time.perf_counter() - began,
-        "status": made.status,
-        "nodes": summary.nodes.after,
-        "nodes_bound": summary.nodes.lower_bound,
-        "moved": summary.moved_memory.value / 1024,
-        "moved_bound": (summary.moved_memory.lower_bound or 0) / 1024,
-        "actions": len(made.actions),
-        "makespan": summary.duration.value,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        return row | {"status": type(problem).__name__, "plan s": time.perf_counter() - began}
+    row |= {"first s": better[0], "best s": better[-1]} if better else {}
+    row |= {"plan s": time.perf_counter() - began, "status": made.status, "actions": len(made.actions)}
+    row |= _figures(made.summary)
+    return row | {"peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def _figures(summary: Any) -> dict[str, Any]:
+    moved, own = summary.moved_memory, summary.balance or summary.power
+    row: dict[str, Any] = {
+        "makespan s": summary.duration.value,
+        "moved GiB": moved.value / 1024,
+        "bound GiB": (moved.lower_bound or 0) / 1024,
     }
+    if own is not None:
+        row |= {"goal": f"{own.value:.4f}", "bound": f"{own.lower_bound or 0:.4f}", "gap %": _gap(own.value, own.lower_bound)}
+    elif summary.nodes.lower_bound is not None:
+        row |= {"goal": f"{summary.nodes.after:,}", "bound": f"{summary.nodes.lower_bound:,}"}
+        row |= {"gap %": _gap(summary.nodes.after, summary.nodes.lower_bound)}
+    return row | {"moved gap %": _gap(moved.value, moved.lower_bound)}
 
 
-def table(rows: list[dict[str, object]]) -> str:
+def _gap(value: float, bound: float | None) -> float | None:
+    """Percent above the bound; ``None`` when nothing is proven."""
+    if value <= (bound or 0):
+        return 0.0
+    return 100 * (value / bound - 1) if bound else None
+
+
+def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
-
-    def cell(row: dict[str, object], key: str, form: str = "{}") -> str:
-        value = row.get(key)
-        return "-" if value is None else form.format(value)
-
-    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for row in rows:
-        keys = [("instance", "{}"), ("vms", "{}"), ("first", "{:.2f}"), ("seconds", "{:.2f}"), ("status", "{}"), ("nodes", "{}")]
-        keys += (
-            ("nodes_bound", "{}"),
-            ("moved", "{:.0f}"),
-            ("moved_bound", "{:.0f}"),
-            ("actions", "{}"),
-            ("makespan", "{:.0f}"),
-            ("peak", "{:.0f}"),
-        )
-        lines.append("| " + " | ".join(cell(row, key, form) for key, form in keys) + " |")
+        cells = ["-" if row.get(key) is None else form.format(row[key]) for key, form in COLUMNS.items()]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def main() -> None:
+    from suites import SUITES
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--families", default="")
-    parser.add_argument("--sizes", default="50,200,1000,5000")
-    parser.add_argument("--seeds", default="1")
-    parser.add_argument("--time-limit", type=float, default=10.0)
+    parser.add_argument("--suites", default="generated,families", help=f"of {', '.join(SUITES)}")
+    parser.add_argument("--only", default="", help="instances whose name contains this")
+    parser.add_argument("--time-limit", type=float, help="instead of each instance's own")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("-o", "--output", default=str(HERE / "results" / f"{entropy.__version__}.md"))
-    parser.add_argument("--one", nargs=3, metavar=("FAMILY", "NODES", "SEED"), help=argparse.SUPPRESS)
+    parser.add_argument("-o", "--output", default=str(HERE / "results" / entropy.__version__), help="folder of the tables")
+    parser.add_argument("--one", nargs=2, metavar=("INSTANCE", "LIMIT"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        family, nodes, seed = args.one
-        print(json.dumps(measure(family, int(nodes), int(seed), args.time_limit, args.workers)))
+        print(json.dumps(measure(args.one[0], float(args.one[1]), args.workers)))
         return
-    from instances import FAMILIES
+    folder = Path(args.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    for suite in args.suites.split(","):
+        tasks = [(name, args.time_limit or limit) for name, limit in SUITES[suite]() if args.only in name]
+        rows = [_apart(name, limit, args.workers) for name, limit in tasks]
+        if not rows:
+            print(f"{suite}: no outside data here, nothing to measure")
+            continue
+        head = f"# Entropy {entropy.__version__}, suite {suite}: {args.workers} workers on {os.cpu_count()} cores"
+        (folder / f"{suite}.md").write_text(f"{head}\n\n{table(rows)}\n")
+        (folder / f"{suite}.json").write_text(json.dumps(rows, indent=1) + "\n")
+        print(f"stored in {folder / suite}.md")
 
-    rows = []
-    for family in args.families.split(",") if args.families else FAMILIES:
-        for size in args.sizes.split(","):
-            for seed in args.seeds.split(","):
-                command = [sys.executable, __file__, "--one", family, size, seed, "--time-limit", str(args.time_limit)]
-                command += ["--workers", str(args.workers)]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    sys.exit(f"{family} {size} {seed}: {done.stderr}")
-                rows.append(json.loads(done.stdout))
-                print(table(rows[-1:]).splitlines()[-1], flush=True)
-    text = f"# Entropy {entropy.__version__}, {args.workers} workers, time limit {args.time_limit:g} s\n\n{table(rows)}\n"
-    Path(args.output).parent.mkdir(parents=True, exist_ok=True)
-    Path(args.output).write_text(text)
-    print(f"\nstored in {args.output}")
+
+def _apart(name: str, limit: float, workers: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--one", name, str(limit), "--workers", str(workers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{name}: {done.stderr}")
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(table([row]).splitlines()[-1], flush=True)
+    return row
 
 
 if __name__ == "__main__":

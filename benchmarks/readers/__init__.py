@@ -1,0 +1,1 @@
+"""Readers of instances that others published; for benchmarks only."""
