@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from entropy.model.cluster import VM, Cluster, Node
 from entropy.model.policy import Policy
 from entropy.model.rules import Fence, Gather, Root, Running, Spread
 from entropy.placement.budget import Budget
-from entropy.placement.packing import fewer_nodes
+from entropy.placement.goals import observed_hosts
+from entropy.placement.packing import fewer_nodes, repack
 from entropy.placement.packing.completion import fill
 from entropy.placement.packing.dive import Dive
 from entropy.placement.packing.ejection import eject
@@ -23,6 +24,7 @@ from entropy.placement.packing.task import Tasks
 from entropy.placement.viability import is_viable
 from entropy.problem.compile import compile_problem
 from entropy.problem.problem import Indices, Problem
+from small_clusters import GROUPS, PLAIN, brute_force, clusters, policies
 
 
 def _budget(work: float, seed: int = 0) -> Budget:
@@ -249,6 +251,40 @@ def test_what_fits_nowhere_is_given_up() -> None:
 def test_nothing_fewer_is_no_placement() -> None:
     problem = _problem([(60, 60)] * 5)
     assert fewer_nodes(problem, problem.host, _ones(problem), 3, _budget(0.5)) is None
+
+
+def test_what_the_dive_proves_ends_it() -> None:
+    """Any two of the five overload a node."""
+    problem = _problem([(60, 60)] * 5)
+    budget = _budget(100.0)
+    packed = repack(problem, problem.host, _ones(problem), 3, budget)
+    assert (packed.host, packed.bound) == (None, 5)
+    assert budget.work is not None
+    assert budget.work > 50.0
+
+
+def test_nothing_is_proven_beside_vms_that_the_search_leaves_alone() -> None:
+    problem = _problem([(40, 40)] * 4, [Spread(vms=("v0", "v1"), across="node", soft=True, weight=3)])
+    assert repack(problem, problem.host, _ones(problem), 1, _budget(0.2)).bound == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_against_brute_force(data: st.DataObject) -> None:
+    """Any mixture of rules: what is found is viable and fewer, what is proven is no more than the optimum."""
+    cluster = data.draw(clusters(viable=True, nodes=3, vms=5))
+    policy = data.draw(policies(cluster, kinds=PLAIN + GROUPS, most=2))
+    problem = compile_problem(cluster, policy)
+    start = observed_hosts(problem)
+    assume(not problem.contradictions and is_viable(problem, start))
+    packed = repack(problem, start, _ones(problem), 1, _budget(0.02))
+    optimum = brute_force(cluster, policy)
+    assume(optimum is not None)  # what is held stays, whatever a rule says
+    assert optimum is not None
+    assert packed.bound <= optimum.consolidate[0]
+    if packed.host is not None:
+        assert is_viable(problem, packed.host)
+        assert optimum.consolidate[0] <= _used(packed.host) < _used(start)
 
 
 def test_the_bound_ends_it_at_once() -> None:

@@ -4,6 +4,6 @@ Three searches that know different things: bin completion fills one node as well
 left over by throwing out what is easier to place, and the dive follows the linear programme over whole nodes.
 """
 
-from entropy.placement.packing.fewer import fewer_nodes
+from entropy.placement.packing.fewer import Packed, fewer_nodes, repack
 
-__all__ = ["fewer_nodes"]
+__all__ = ["Packed", "fewer_nodes", "repack"]

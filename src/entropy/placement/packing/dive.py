@@ -49,11 +49,14 @@ class _Root:
 
 
 class Dive:
-    """Dives for one problem.  ``bound``: on the cost of nodes in use, proven by the last dive, given what these searches do not move."""
+    """Dives for one problem.
+
+    ``bound`` on the cost of nodes in use, from the last dive: given what these searches do not move; ``proven``: for every placement.
+    """
 
     def __init__(self, problem: Problem, tasks: Tasks, node_cost: Integers) -> None:
         self.problem, self.tasks, self.node_cost = problem, tasks, node_cost
-        self.bound = 0
+        self.bound, self.proven = 0, 0
         self._aim = 0
         self._root: _Root | None = None
 
@@ -73,6 +76,7 @@ class Dive:
             return None
         bound = root.base + root.columns.bound
         self.bound = bound if np.array_equal(may_move, free) else 0
+        self.proven = bound if self._anything_goes(free) else 0
         cost = int(self.node_cost[np.unique(host[host >= 0])].sum())
         if bound >= cost:
             return None
@@ -85,6 +89,13 @@ class Dive:
             if self._aim >= cost:
                 self._aim = bound
         return found
+
+    def _anything_goes(self, free: Bools) -> bool:
+        """Is what is free, and where it may go, all that the problem leaves open?"""
+        problem = self.problem
+        rows = np.unique(problem.domain_of[free])
+        closed = problem.domains[rows][:, ~self.tasks.receives]
+        return bool((free == (problem.runs_at_end() & ~problem.held)).all() and not closed.any())
 
     def _relax(self, host: Indices, fixed: Indices, free: Bools, budget: Budget, seconds: float) -> _Root:
         problem = self.problem

@@ -20,12 +20,13 @@ from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
 if TYPE_CHECKING:
     from entropy.placement.packing.dive import Dive
 
-__all__ = ["fewer_nodes"]
+__all__ = ["Packed", "fewer_nodes", "repack"]
 
 _WHOLE = 600
 """Nodes in use up to which all are repacked together."""
 _PATIENCE = 30_000_000
-"""Comparisons for one node at first."""
+_PATIENCE_A_VM = 50_000
+"""Comparisons for one node at first: at most, and for each VM."""
 _LEFT_OVER = 1_000_000
 """Comparisons for what bin completion leaves over."""
 _LARGEST = 200_000_000
@@ -40,15 +41,29 @@ _SUBSET = 120
 """Nodes that are repacked together in a larger cluster."""
 
 
+@dataclass(frozen=True)
+class Packed:
+    """``host``: a placement whose nodes in use cost less, ``None`` where none was found; ``bound`` on that cost, proven for every
+    placement (0: nothing was)."""
+
+    host: Indices | None
+    bound: int
+
+
 def fewer_nodes(problem: Problem, host: Indices, node_cost: Integers, bound: int, budget: Budget) -> Indices | None:
-    """A placement like the viable ``host`` int32[V] whose nodes in use cost less, ``None`` where none was found.
+    """``repack``, without what it proves."""
+    return repack(problem, host, node_cost, bound, budget).host
+
+
+def repack(problem: Problem, host: Indices, node_cost: Integers, bound: int, budget: Budget) -> Packed:
+    """A placement like the viable ``host`` int32[V] whose nodes in use cost less, and the bound that the dives prove.
 
     Every hard rule is kept, and no soft one is violated more: VMs that a rule other than a hard group limit concerns stay where they
-    are.  Ends when the cost reaches ``bound``, a proven bound on it, or the budget is spent.
+    are.  Ends when the cost reaches ``bound``, a proven bound on it, or one that it proves itself, or the budget is spent.
     """
     search = _Fewer(problem, host, node_cost, bound, budget)
     search.run()
-    return search.host if search.gained else None
+    return Packed(search.host if search.gained else None, search.proven)
 
 
 @dataclass
@@ -59,6 +74,7 @@ class _Fewer:
     bound: int
     budget: Budget
     gained: bool = False
+    proven: int = 0
 
     def __post_init__(self) -> None:
         self.tasks = Tasks(self.problem)
@@ -74,7 +90,7 @@ class _Fewer:
         if self.cost <= self.bound or self.budget.over:
             return
         self._anew()
-        attempt, patience = 0, _PATIENCE
+        attempt, patience = 0, min(_PATIENCE, _PATIENCE_A_VM * int((self.host >= 0).sum()))
         while self.cost > self.bound and not self.budget.over:
             task = self._task(attempt)
             if task is None or (not len(task.nodes) and attempt):
@@ -88,6 +104,7 @@ class _Fewer:
                     self.host, self.budget, self.budget.remaining() * 0.5, patience // 2, int(self.rng.integers(1 << 30))
                 )
                 self.bound = max(self.bound, self._dive.bound)
+                self.proven = max(self.proven, self._dive.proven)
                 if found is not None and self._accept(found):
                     attempt = 0
                 else:
