@@ -30,7 +30,9 @@ _node = st.tuples(
 @given(st.lists(_node, min_size=1, max_size=4), st.sampled_from([1, 3, 100_000]))
 @example([([(1, 1, 5), (1, 1, 5), (1, 1, 5)], (2, 2))], 100_000)
 @example([([(0, 0, 1)], (1, 0)), ([(4, 4, 10**15), (4, 4, 10**15 + 1), (3, 3, 1)], (5, 5))], 100_000)
-def test_lightest_cover_is_found_or_bounded_from_below(nodes: list[tuple[list[tuple[int, int, int]], tuple[int, int]]], search: int) -> None:
+def test_lightest_cover_is_found_or_bounded_from_below(
+    nodes: list[tuple[list[tuple[int, int, int]], tuple[int, int]]], search: int
+) -> None:
     start = np.cumsum([0, *(len(vms) for vms, _ in nodes)])
     rows = np.array([vm for vms, _ in nodes for vm in vms], dtype=np.int64)
     excess = np.array([needed for _, needed in nodes], dtype=np.int64)
