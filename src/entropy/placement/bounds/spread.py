@@ -17,7 +17,9 @@ from entropy.problem.problem import Bools, Integers, Problem, positions
 __all__ = ["level_bounds", "spread_bound"]
 
 _MOST_SETS = 64
-"""Sets of nodes that water is poured over; the domains of most VMs."""
+"""Domains that are looked at one by one: those that matter most."""
+_MOST_CELLS = 100_000_000
+"""Cells of the table of domains and nodes that may be looked at in all."""
 _EMPTY = 1 << 60
 
 
@@ -67,14 +69,16 @@ class _Pool:
     def sets(self) -> list[Bools]:
         """The sets of nodes that are looked at: all; the domains that hold most volume; all but these."""
         everywhere = np.ones(len(self.ground), dtype=np.bool_)
-        chosen = np.argsort(-self.volume, kind="stable")[:_MOST_SETS]
+        most = min(_MOST_SETS, _MOST_CELLS // max(self.rows.size, 1))
+        chosen = np.argsort(-self.volume, kind="stable")[:most]
         return [everywhere, *(row for k in chosen for row in (self.rows[k], ~self.rows[k]) if 0 < row.sum() < len(row))]
 
     def lowest_high(self) -> int:
         if not len(self.ground):
             return 0
         best = int(self.level(self.ground).max())
-        for k in positions(self.inside):
+        large = positions(self.inside)
+        for k in large[np.argsort(-self.largest[large], kind="stable")][:_MOST_SETS]:
             best = max(best, self._lowest_level_with(int(self.largest[k]), self.rows[k]))
         enterable = np.asarray(self.rows[self.inside].any(axis=0))
         if self.inside.all() and (m := int(enterable.sum())):
