@@ -37,8 +37,10 @@ _SMALL = 10
 """VMs that have to move, up to which a component is searched with detours."""
 _MIDDLE = 30
 """... up to which it is searched for an order without detours."""
-_LARGE = 1000
+_LARGE = 20_000
 """... up to which other priorities are tried."""
+_WAITING = 300
+"""VMs that wait in the end, up to which a component is released detour by detour before it is taken apart."""
 _LOOKED = 75_000
 """Moves looked at in one search of a component, about a quarter of a second."""
 _FEW_NODES = 14
@@ -119,16 +121,16 @@ class _Arranger:
         again = {v for group in groups for v in group} - large
         self.ground.carry_out(step for step in sequence if step.vm not in again)
         waiting: list[Chains] = [{v: chains[v] for v in group} for group in groups if group[0] not in large]
-        if large:
-            waiting += self._knots({v: chain for v, chain in blocked.items() if v in large}, self.ground.room)
+        for group in (g for g in groups if g[0] in large):
+            waiting += self._untied({v: blocked[v] for v in group if v in blocked})
         waiting.sort(key=_size)
         while waiting:
             asked = sum(map(len, waiting))
             still: list[Chains] = []
-            for k, group in enumerate(waiting):
+            for k, chosen in enumerate(waiting):
                 if self.effort.over:
                     self._give_up([*still, *waiting[k:]])
-                still += self._solve(group)
+                still += self._solve(chosen)
             if sum(map(len, still)) == asked:
                 if (whole := self._last_attempts(still)) is not None:
                     return whole
@@ -152,19 +154,29 @@ class _Arranger:
             self.ground.carry_out(found)
             return []
         best = min(stuck, key=lambda s: sum(int(self.problem.weight[v]) + 1 for v in s.pending))
-        if len(chains) > _LARGE and len(best.pending) < len(chains):
+        if len(best.pending) > _WAITING and len(best.pending) < len(chains):
             self.ground.carry_out(best.done)
-            return self._knots(best.pending, best.room)
+            return self._knots(best.pending)
         released, rest = self._released(best, suspend=False)
         if rest.pending:
             return [chains]
         self.ground.carry_out(released)
         return []
 
-    @staticmethod
-    def _knots(pending: Chains, room: Readable) -> list[Chains]:
-        """What waits at rest, taken apart."""
-        return [{v: pending[v] for v in group} for group in _components(pending, scarce(pending.values(), room))]
+    def _untied(self, pending: Chains) -> list[Chains]:
+        """What is left of a large component when all that could start is done: nothing, or the knots in it."""
+        if len(pending) <= _WAITING:
+            stuck = _Stuck(Copy(self.ground.room), [], {v: list(chain) for v, chain in pending.items()})
+            released, rest = self._released(stuck, suspend=False)
+            if not rest.pending:
+                self.ground.carry_out(released)
+                return []
+        return self._knots(pending)
+
+    def _knots(self, pending: Chains) -> list[Chains]:
+        """What waits now, at rest, taken apart."""
+        scarce_now = scarce(pending.values(), self.ground.room)
+        return [{v: pending[v] for v in group} for group in _components(pending, scarce_now)]
 
     def _searched(self, chains: Chains, others: Sequence[int]) -> list[Step] | None:
         """An order of a small component with the least memory moved, or ``None``."""
