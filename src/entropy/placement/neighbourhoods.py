@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from entropy.placement.balance.neighbourhoods import balance_neighbourhood
+from entropy.placement.broken import around_a_broken_rule
 from entropy.placement.goals import Goals, observed_hosts
 from entropy.placement.metric import Floats
 from entropy.problem.problem import Bools, Indices, Integers, Problem, positions
@@ -152,13 +153,22 @@ def conflicting(view: View, rng: np.random.Generator, size: int) -> Indices:
     return _joined(there, _roomy(view, rng, max(size - len(there), size // 3), there))
 
 
+def broken(view: View, rng: np.random.Generator, size: int) -> Indices:
+    """Nodes of VMs that break a soft rule, and the roomiest of those that could take them."""
+    wrong, right = around_a_broken_rule(view.problem, view.host, rng)
+    wrong, right = wrong[view.open[wrong]], right[view.open[right]]
+    if len(wrong) > max(size // 2, 1):
+        wrong = rng.choice(wrong, max(size // 2, 1), replace=False)
+    return _joined(wrong, _roomy(view, rng, max(size - len(wrong), 1), wrong, right))
+
+
 def extremes(view: View, rng: np.random.Generator, size: int) -> Indices:
     """The nodes at one end of the spread, and some to exchange VMs with (see ``balance.neighbourhoods``)."""
     return balance_neighbourhood(view.problem, view.goals, view.host, view.open, rng, size)
 
 
 KINDS: Mapping[str, tuple[Kind, ...]] = {
-    "soft": (conflicting, slack),
+    "soft": (broken, conflicting, slack),
     "consolidate": (low_load, slack),
     "balance": (extremes, slack),
     "moved": (expensive, reopened, conflicting, slack),

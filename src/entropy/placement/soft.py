@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -10,9 +10,20 @@ import numpy as np
 
 from entropy.placement.matching import dearest_matching
 from entropy.placement.narrowing import Narrowing
-from entropy.problem.problem import Indices, Integers, Problem, Together
+from entropy.problem.problem import (
+    Disjoint,
+    GroupLimit,
+    Indices,
+    Integers,
+    Preference,
+    Problem,
+    SetLimit,
+    Together,
+    UsageLimit,
+)
+from entropy.problem.togetherness import counts
 
-__all__ = ["hardened", "soft_violation", "without_soft"]
+__all__ = ["Soft", "hardened", "soft_costs", "soft_violation", "without_soft"]
 
 
 class _Weighed(Protocol):
@@ -23,32 +34,43 @@ class _Weighed(Protocol):
 W = TypeVar("W", bound=_Weighed)
 
 
+Soft = GroupLimit | Together | Disjoint | SetLimit | UsageLimit | Preference
+
+
 def soft_violation(problem: Problem, host: Indices) -> int:
     """Sum over the soft primitives of weight x how far each is broken by ``host`` int32[V] (see each primitive).
 
     Only VMs that run at the end count, wherever ``host`` has the images of others.
     """
-    cost, host = 0, np.where(problem.runs_at_end(), host, -1).astype(np.int32)
+    return sum(cost for _, cost in soft_costs(problem, host)) if problem.has_soft else 0
+
+
+def soft_costs(problem: Problem, host: Indices) -> Iterator[tuple[Soft, int]]:
+    """(primitive, what it costs) for every soft primitive that ``host`` breaks."""
+    host = np.where(problem.runs_at_end(), host, -1).astype(np.int32)
+    for rule, excess in (*_counted(problem, host), *_apart(problem, host)):
+        if excess > 0:
+            yield rule, rule.weight * excess
+
+
+def _counted(problem: Problem, host: Indices) -> Iterator[tuple[Soft, int]]:
+    """How far each soft rule is broken that judges VMs or nodes one by one."""
     for limit in problem.limits:
-        if limit.weight:
-            zones = limit.zone_of[_hosts(host, limit.members)]
-            cost += limit.weight * int(np.maximum(np.bincount(zones) - limit.most, 0).sum()) if len(zones) else 0
-    cost += _apart(problem, host)
+        if limit.weight and len(zones := limit.zone_of[_hosts(host, limit.members)]):
+            yield limit, int(np.maximum(np.bincount(zones) - limit.most, 0).sum())
     for rule in problem.disjoint:
         if rule.weight:
             concerned = np.flatnonzero((rule.class_of >= 0) & (host >= 0))
             pairs = np.unique(np.stack((host[concerned], rule.class_of[concerned]), axis=1), axis=0)
-            cost += rule.weight * (len(pairs) - len(np.unique(pairs[:, 0])))
+            yield rule, len(pairs) - len(np.unique(pairs[:, 0]))
     for capacity in problem.set_limits:
         if capacity.weight:
-            total = int(capacity.amount[np.isin(host, capacity.nodes)].sum())
-            cost += capacity.weight * max(total - capacity.most, 0)
+            yield capacity, int(capacity.amount[np.isin(host, capacity.nodes)].sum()) - capacity.most
     for usage in problem.usage_limits:
         if usage.weight:
-            cost += usage.weight * max(int(np.isin(usage.nodes, host).sum()) - usage.most, 0)
+            yield usage, int(np.isin(usage.nodes, host).sum()) - usage.most
     for preference in problem.preferences:
-        cost += preference.weight * int((~preference.mask[_hosts(host, preference.members)]).sum())
-    return cost
+        yield preference, int((~preference.mask[_hosts(host, preference.members)]).sum())
 
 
 def _hosts(host: Indices, members: Indices) -> Indices:
@@ -56,46 +78,34 @@ def _hosts(host: Indices, members: Indices) -> Indices:
     return there[there >= 0]
 
 
-def _apart(problem: Problem, host: Indices) -> int:
-    """What VMs outside of their group's zone cost: the best zone, or where a family wants different ones, the best choice of these."""
-    cost = 0
+def _apart(problem: Problem, host: Indices) -> Iterator[tuple[Soft, int]]:
+    """VMs outside of their group's zone: the best zone, or where a family wants different ones, the best choice of these."""
     families: dict[int, list[tuple[Together, Integers]]] = {}
     for group in problem.together:
         if group.weight or group.family >= 0:
             hosts = _hosts(host, group.members)
-            inside = _counts(group, hosts)
+            inside = counts(group, hosts, problem.n_nodes)
             if group.family >= 0:
                 families.setdefault(group.family, []).append((group, inside))
-                cost += group.weight * len(hosts)
             else:
-                cost += group.weight * (len(hosts) - int(inside.max(initial=0)))
+                yield group, len(hosts) - int(inside.max(initial=0))
     for family in families.values():
         if any(group.weight for group, _ in family):
-            cost -= _saved(family)
-    return cost
+            for (group, inside), zone in zip(family, _zones(family), strict=True):
+                if group.weight:
+                    yield group, len(_hosts(host, group.members)) - (int(inside[zone]) if zone >= 0 else 0)
 
 
-def _saved(family: Sequence[tuple[Together, Integers]]) -> int:
-    """What the VMs inside the zones of their groups would cost outside; hard groups have the zone that holds them all."""
-    zones = max(len(inside) for _, inside in family)
-    worth = np.full((len(family), zones), -1, dtype=np.int64)
+def _zones(family: Sequence[tuple[Together, Integers]]) -> list[int]:
+    """The zone of each group, all different, that leave least outside; hard groups have a zone that holds them all."""
+    worth = np.full((len(family), max(len(inside) for _, inside in family)), -1, dtype=np.int64)
     huge = 1 + sum(group.weight * int(inside.sum()) for group, inside in family)
     for k, (group, inside) in enumerate(family):
         if group.weight:
             worth[k, : len(inside)] = inside * group.weight
         elif inside.any():
             worth[k, : len(inside)] = np.where(inside == inside.max(), huge, -1)
-    chosen = dearest_matching(worth)
-    return sum(int(worth[k, z]) for k, z in enumerate(chosen) if z >= 0 and family[k][0].weight)
-
-
-def _counts(group: Together, hosts: Indices) -> Integers:
-    """int64[Z]: how many of ``hosts`` are in each zone."""
-    if not len(hosts):
-        return np.zeros(len(group.zone_start) - 1, dtype=np.int64)
-    weight = np.bincount(hosts, minlength=int(group.zone_nodes.max(initial=0)) + 1)
-    total = np.concatenate(([0], np.cumsum(weight[group.zone_nodes])))
-    return np.asarray(total[group.zone_start[1:]] - total[group.zone_start[:-1]])
+    return [int(zone) for zone in dearest_matching(worth)]
 
 
 def hardened(problem: Problem) -> Problem:

@@ -19,7 +19,9 @@ def interchangeable(problem: Problem, vms: Indices, nodes: Indices, distinguishe
     free = nodes[~distinguished[nodes]]
     if len(free) < 2:
         return []
-    label = np.unique(np.column_stack((node_cost[free], problem.capacity[free], problem.offered[free])), axis=0, return_inverse=True)[1].ravel()
+    label = np.unique(np.column_stack((node_cost[free], problem.capacity[free], problem.offered[free])), axis=0, return_inverse=True)[
+        1
+    ].ravel()
     seen: set[tuple[object, ...]] = set()
     for key, column in _features(problem, vms, free):
         if key not in seen:

@@ -22,6 +22,15 @@ __all__ = ["ExactModel"]
 
 _MOST_COEFFICIENT = 1 << 60
 """Sums of an expression stay below: CP-SAT refuses what may leave 63 bits."""
+_FINE = 1000
+"""Steps in which moved memory is counted where it only breaks ties."""
+
+
+def _of_unit(found: Exact, unit: int, bound: int) -> Exact:
+    """What was found for a goal times ``unit``, with something smaller than a unit added, for the goal alone."""
+    value = found.value // unit
+    lowest = value if found.status == "optimal" else -(-max(found.bound - unit + 1, 0) // unit)
+    return Exact(status=found.status, host=found.host, value=value, bound=max(bound, lowest), work=found.work)
 
 
 class ExactModel:
@@ -114,8 +123,13 @@ class ExactModel:
         return self.minimise(self.spread(goals), limits, bound=bound)
 
     def solve_soft(self, limits: Limits, *, bound: int = 0) -> Exact:
-        """Least soft violation; ``bound`` is one already proven."""
-        return self.minimise(self.soft, limits, bound=bound)
+        """Least soft violation, and of placements that are equal in it one that moves little; ``bound`` is one already proven."""
+        step = max(self.moved.constant // _FINE, 1)
+        move = self._moved(self.problem.weight // step)
+        unit = int(move.constant) + 1
+        if not self.soft or (self.soft.constant + int(np.abs(self.soft.coefficients).sum())) * unit > _MOST_COEFFICIENT:
+            return self.minimise(self.soft, limits, bound=bound)
+        return _of_unit(self.minimise(self.soft.times(unit).plus(move), limits, bound=bound * unit), unit, bound)
 
     def solve_nodes(self, limits: Limits, *, bound: int = 0) -> Exact:
         """Least cost of nodes in use; ``bound`` is one already proven."""
@@ -128,10 +142,7 @@ class ExactModel:
         unit = int(light.constant) + 1
         if not light or self.moved.constant * unit > _MOST_COEFFICIENT:
             return self.minimise(self.moved, limits, bound=bound)
-        found = self.minimise(self.moved.times(unit).plus(light), limits, bound=bound * unit)
-        value = found.value // unit
-        lowest = value if found.status == "optimal" else -(-max(found.bound - unit + 1, 0) // unit)
-        return Exact(status=found.status, host=found.host, value=value, bound=max(bound, lowest), work=found.work)
+        return _of_unit(self.minimise(self.moved.times(unit).plus(light), limits, bound=bound * unit), unit, bound)
 
     def solve_weighted(self, limits: Limits, *, soft: int = 0, nodes: int = 0, moved: int = 0, bound: int = 0) -> Exact:
         """Least sum of the goals, each times its factor: a trade-off."""
