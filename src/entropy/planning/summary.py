@@ -151,9 +151,7 @@ def _memory_scale(problem: Problem) -> float:
 
 def _exact_memory(problem: Problem, moves: Sequence[int]) -> float:
     """MiB over ``moves``, from the documents' own numbers where no rule raised them: rounding must not add up."""
-    scale, total = _memory_scale(problem), 0.0
-    for v in moves:
-        stated = problem.cluster.vms[v].demand.get("memory", 0.0)
-        raised = float(problem.weight[v]) / scale
-        total += stated if abs(raised - stated) < 1e-4 else raised
-    return round(total, 6)
+    vms = problem.cluster.vms
+    stated = np.array([vms[v].demand.get("memory", 0.0) for v in moves], dtype=np.float64)
+    raised = problem.weight[np.array(moves, dtype=np.int64)] / _memory_scale(problem)
+    return round(float(np.where(np.abs(raised - stated) < 1e-4, stated, raised).sum()), 6)
