@@ -22,6 +22,8 @@ __all__ = ["Uses", "all_patterns", "dive", "solve_cover", "whole_patterns"]
 
 _LISTED, _LISTED_CLASSES = 20_000, 40
 """Patterns, and classes of VMs, up to which all patterns are listed."""
+_FEW = 1_000
+"""Maximal patterns up to which the covering programme over them is tried before dives."""
 _ATTEMPTS, _DIVING = 12, 0.7
 """Dives, each with other first choices, and the part of the effort that they may take."""
 _DIVE_ROUNDS, _DIVE_STEPS = (8, 15), 20_000
@@ -49,12 +51,11 @@ def whole_patterns(classes: Classes, found: Columns, known: int, effort: Effort)
     bound proven otherwise."""
     bound = max(found.bound, known)
     listed = all_patterns(classes, _LISTED) if len(classes.count) <= _LISTED_CLASSES else None
-    if listed is not None:
+    best = None
+    if listed is not None and len(listed) <= _FEW:
         best = solve_cover(classes, listed, bound, effort.share(0.5), _NODES)
         if best is not None and best.cost <= bound:
             return bound, best
-        return _decide(classes, listed, bound, best, effort) if len(listed) <= _EXACT_PATTERNS and not effort.over else (bound, best)
-    best = None
     dives = effort.share(_DIVING)
     seen = Pool()
     for attempt in range(_ATTEMPTS):
@@ -66,9 +67,11 @@ def whole_patterns(classes: Classes, found: Columns, known: int, effort: Effort)
     if best is None or best.cost > bound:
         for m, pattern in zip(found.pool.node_class, found.pool.patterns, strict=True):
             seen.add(m, pattern)
-        tried = solve_cover(classes, seen, bound, effort, _NODES, best)
+        tried = solve_cover(classes, seen, bound, effort.share(_DIVING), _NODES, best)
         if tried is not None and (best is None or tried.cost < best.cost):
             best = tried
+    if listed is not None and len(listed) <= _EXACT_PATTERNS and not effort.over and (best is None or best.cost > bound):
+        return _decide(classes, listed, bound, best, effort)
     return bound, best
 
 
