@@ -18,6 +18,7 @@ from entropy.placement.bounds.spread_moves import moved_bound_within
 from entropy.placement.bounds.strong import pattern_placement
 from entropy.placement.budget import Budget, Share
 from entropy.placement.consolidate import consolidate
+from entropy.placement.exchanging import exchange_plan
 from entropy.placement.executor import outcome
 from entropy.placement.first import first_viable
 from entropy.placement.goals import Goals, affordable
@@ -194,8 +195,16 @@ class _Search:
         )
         budget.spend(found.work)
         best.prove(moved=found.value, why=found.why)
-        if self.goals.objective == "repair" and best.gaps.moved and found.price is not None and not budget.over:
+        if found.price is None or found.market is None or self.goals.objective == "balance":
+            return
+        if not self.strict and best.gaps.moved and not budget.over:
             host = repriced(self.problem, found.price, self.rng, budget.share(0.2), found.value)
+            if host is not None:
+                best.offer(host)
+        if best.gaps.moved and not budget.over:
+            seconds = budget.remaining() * 0.3
+            host, work = exchange_plan(self.problem, found.market, found.price, self.rng, lambda: seconds, budget.share(0.2))
+            budget.spend(work)
             if host is not None:
                 best.offer(host)
 

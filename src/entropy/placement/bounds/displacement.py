@@ -21,7 +21,7 @@ import numpy.typing as npt
 from entropy.placement.bounds.covering import must_leave
 from entropy.placement.bounds.exchange import Exchange, exchange_of
 from entropy.placement.bounds.moved import kept_weight, moved_bound
-from entropy.placement.bounds.prices import Answer, Nodes, Prices
+from entropy.placement.bounds.prices import Answer, Market, Nodes, Prices
 from entropy.problem.problem import Integers, Problem
 
 __all__ = ["StrongBound", "strong_moved_bound"]
@@ -48,7 +48,7 @@ class StrongBound(NamedTuple):
     """``value``: least moved memory in the problem's units; ``why``: the argument in a sentence.
 
     ``price`` float64[V]: what finding another place for each VM displaces elsewhere, at least about so much memory (``None``: not looked
-    at); ``solved``: this argument proves no more; ``work`` done, in the exact model's units.
+    at); ``solved``: this argument proves no more; ``work`` done, in the exact model's units; ``market``: prices, and what nodes answered.
     """
 
     value: int
@@ -56,6 +56,7 @@ class StrongBound(NamedTuple):
     price: Floats | None
     solved: bool
     work: float
+    market: Market | None = None
 
 
 def strong_moved_bound(
@@ -94,12 +95,13 @@ def strong_moved_bound(
             start, radius = _first(kept, node_cost, most_cost, distinct + 1) / dual.unit, _RADIUS
         else:
             start, radius = np.append(_refined(found.price, exchange), rent) / dual.unit, _RADIUS / 32
-        best, solved = _ascend(nodes, dual, start, radius, remaining, left, enough, _CLOSE if classes == _CLASSES[-1] else _ROUGHLY)
+        market, solved = _ascend(nodes, dual, start, radius, remaining, left, enough, _CLOSE if classes == _CLASSES[-1] else _ROUGHLY)
+        best = market.best
         rent = best.prices.rent / nodes.scale
         value = max(found.value, best.value)
         why = found.why if value == found.value else _DISPLACED
         price = np.where(exchange.class_of >= 0, best.prices.value[exchange.class_of] / nodes.scale, 0.0)
-        found = StrongBound(value, why, price, solved, found.work + nodes.steps * _WORK)
+        found = StrongBound(value, why, price, solved, found.work + nodes.steps * _WORK, market)
         if not solved:
             return found
     return found._replace(solved=True)
@@ -118,9 +120,10 @@ def _ascend(
     work: float | None,
     enough: int | None,
     close: float,
-) -> tuple[Answer, bool]:
-    """(the answer that proves most, whether no prices prove more, or hardly) by cutting planes from ``start``."""
+) -> tuple[Market, bool]:
+    """(the answers, whether no prices prove more, or hardly) by cutting planes from ``start``."""
     best = nodes.ask(dual.prices(start))
+    market = Market(nodes, best)
     dual.add(best)
     centre, step, failures = dual.centre(best), _STEP, 0
     for _ in range(_ROUNDS):
@@ -134,9 +137,10 @@ def _ascend(
         inside = np.abs(target - centre).max() < radius * (1 - 1e-6)
         # the dual is concave: what is best within a box around it is best; a little less is accepted off the box's faces only
         if promised <= max(best.value, proven * (1 + close)) + 1e-6 if inside else promised <= proven * (1 + 1e-6) + 1e-6:
-            return best, True
+            return market, True
         answer = nodes.ask(dual.prices(centre + step * (target - centre)))
         dual.add(answer)
+        market.hear(answer)
         if answer.exact > best.exact:
             if not inside:
                 radius = min(radius * 1.5, _RADIUS)
@@ -146,7 +150,7 @@ def _ascend(
             step = max(step * 0.7, _LEAST_STEP)
             if failures % 3 == 0:
                 radius = max(radius / 2, _LEAST_RADIUS)
-    return best, False
+    return market, False
 
 
 def _refined(price: Floats, exchange: Exchange) -> Floats:

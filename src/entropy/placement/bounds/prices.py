@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from entropy.placement.jit import Kernel
 from entropy.placement.metric import Floats
 from entropy.problem.problem import Bools, Indices, Integers, Problem
 
-__all__ = ["Answer", "Nodes", "Prices", "compile_steps"]
+__all__ = ["Answer", "Market", "Nodes", "Prices", "compile_steps"]
 
 _FINE = 1 << 30
 """Prices are multiples of the unit of memory by this, or less finely where totals would leave 62 bits."""
@@ -25,6 +26,12 @@ _GROUPS = 400
 """Above so many nodes, several share a cut."""
 _SEARCH, _SEARCHES = 1 << 14, 1 << 28
 """Sets of leavers that are looked at before a node's best exchange is only estimated: of one node, and of all."""
+
+
+_REMEMBERED = 20_000_000
+"""Numbers of arrivals that are remembered."""
+_HAGGLE = 0.2
+"""By which share prices are blurred to hear of other exchanges."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +158,32 @@ class Nodes:
         np.subtract.at(slope[:, :classes], self.group, arrivals.astype(np.float64))
         np.add.at(slope[:, classes], self.group[used], self.cost[used].astype(np.float64))
         return constant, slope
+
+
+class Market:
+    """Nodes, the ``best`` of their answers, and the exchanges that they chose: ``kept``, ``arrivals`` and ``used`` of each answer.
+
+    Of many nodes and classes only as many answers are remembered as fit into some memory, the last ones.
+    """
+
+    def __init__(self, nodes: Nodes, first: Answer) -> None:
+        self.nodes, self.best = nodes, first
+        self.exchanges: deque[tuple[Bools, Indices, Bools]] = deque(maxlen=max(_REMEMBERED // max(first.arrivals.size, 1), 1))
+        self.hear(first)
+
+    def hear(self, answer: Answer) -> None:
+        """Remember an answer."""
+        self.exchanges.append((answer.kept, answer.arrivals, answer.used))
+        if answer.exact > self.best.exact:
+            self.best = answer
+
+    def haggle(self, rng: np.random.Generator, times: int) -> None:
+        """More exchanges that are nearly best: at prices near the best ones."""
+        prices = self.best.prices
+        for _ in range(times):
+            value = np.minimum(prices.value * rng.uniform(1 - _HAGGLE, 1 + _HAGGLE, len(prices.value)), self.nodes.most_price)
+            rent = min(int(prices.rent * rng.uniform(1 - _HAGGLE, 1 + _HAGGLE)), self.nodes.most_rent)
+            self.hear(self.nodes.ask(Prices(value=value.astype(np.int64), rent=rent, scale=prices.scale)))
 
 
 def compile_steps(problem: Problem) -> tuple[tuple[Kernel[..., Any], Callable[[], object]], ...]:
