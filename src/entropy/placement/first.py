@@ -30,6 +30,8 @@ _ZONES = 8
 """How often groups may look for other zones."""
 _SHARE = 0.3
 """Of what is left, for the trades of one attempt."""
+_SOFT_ZONES, _SOFT_SHARE = 2, 0.02
+"""The same where soft rules are kept as if they were hard: what they cannot have is soon told, and mended later."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def first_viable(problem: Problem, goals: Goals, budget: Budget, rng: np.random.
     """A viable placement of ``problem`` near the observed one."""
     soft, easings = problem, _EASINGS
     while True:
-        working, left = _anchored(hardened(soft), budget, rng)
+        effort = (_SOFT_ZONES, _SOFT_SHARE) if soft.has_soft else (_ZONES, _SHARE)
+        working, left = _anchored(hardened(soft), budget, rng, *effort)
         if not len(left):
             return First(working, left, "viable")
         if budget.over:
@@ -78,13 +81,13 @@ def _eased(problem: Problem, left: Indices) -> Problem:
     )
 
 
-def _anchored(problem: Problem, budget: Budget, rng: np.random.Generator) -> tuple[Working, Indices]:
+def _anchored(problem: Problem, budget: Budget, rng: np.random.Generator, zones: int, share: float) -> tuple[Working, Indices]:
     """(a placement by kernels, VMs that found no node), with other zones for groups while that may help."""
     anchoring = Anchoring(problem) if problem.together else None
-    for _ in range(_ZONES):
+    for _ in range(zones):
         tight = problem if anchoring is None else anchoring.problem()
         working = Working(tight, observed_hosts(tight))
-        left = repair(working, must_leave(tight)[1], rng, budget.share(_SHARE), lambda _working, _left: False)
+        left = repair(working, must_leave(tight)[1], rng, budget.share(share), lambda _working, _left: False)
         if not len(left) or anchoring is None or budget.over or not anchoring.otherwise(left):
             break
     return working, left
