@@ -15,6 +15,7 @@ from entropy.placement.bounds.effort import Effort
 from entropy.placement.bounds.rules import rules_bound
 from entropy.placement.bounds.spread import spread_bound
 from entropy.placement.bounds.spread_moves import moved_bound_within
+from entropy.placement.bounds.staying import staying
 from entropy.placement.bounds.strong import pattern_placement
 from entropy.placement.budget import Budget, Share
 from entropy.placement.consolidate import consolidate
@@ -22,7 +23,6 @@ from entropy.placement.exchanging import exchange_plan
 from entropy.placement.executor import outcome
 from entropy.placement.first import first_viable
 from entropy.placement.goals import Goals, affordable
-from entropy.placement.improve import improve
 from entropy.placement.incumbent import Incumbent
 from entropy.placement.packing.fewer import fewer_nodes
 from entropy.placement.partition import independent_parts
@@ -97,8 +97,15 @@ def _place_apart(problem: Problem, goals: Goals, budget: Budget, parts: list[Par
     best.reasons |= {reason.split(": ")[0]: reason.split(": ", 1)[1] for p in found for reason in p.reasons}
     budget.progress(best.sentence())
     if not best.optimal and not budget.over:
-        improve(best, bounds.usable_nodes(problem) & ~problem.untouchable, budget)
+        _improve(best, budget)
     return best.placement()
+
+
+def _improve(best: Incumbent, budget: Budget) -> None:
+    """Large neighbourhood search."""
+    from entropy.placement.improve import improve  # here: what ends before needs no solver
+
+    improve(best, bounds.usable_nodes(best.problem) & ~best.problem.untouchable, budget)
 
 
 class _Search:
@@ -183,6 +190,15 @@ class _Search:
         best, budget = self.best, self.budget
         if not best.gaps.moved:
             return
+        effort = Effort(budget.remaining, budget.work, best.value.moved).share(0.2)
+        stays = staying(self.problem, self.goals.node_cost, best.value.primary if self.strict else None, effort)
+        budget.spend(effort.spent)
+        if stays is not None:
+            best.prove(moved=stays.bound, why="which whole arrangements of nodes keep most memory where it is")
+            if stays.host is not None and is_viable(self.problem, stays.host):
+                best.offer(stays.host)
+        if not best.gaps.moved or budget.over:
+            return
         began = budget.remaining()
         found = strong_moved_bound(
             self.problem,
@@ -209,4 +225,4 @@ class _Search:
                 best.offer(host)
 
     def _neighbourhoods(self) -> None:
-        improve(self.best, bounds.usable_nodes(self.problem) & ~self.problem.untouchable, self.budget)
+        _improve(self.best, self.budget)
