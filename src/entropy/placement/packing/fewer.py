@@ -100,9 +100,7 @@ class _Fewer:
                 continue
             attempt += 1
             if attempt % _TURNS == 0 or not len(task.nodes):
-                found = self._dive.fewer(
-                    self.host, self.budget, self.budget.remaining() * 0.5, patience // 2, int(self.rng.integers(1 << 30))
-                )
+                found = self._dive.fewer(self.host, self.budget, patience // 2, int(self.rng.integers(1 << 30)))
                 self.bound = max(self.bound, self._dive.bound)
                 self.proven = max(self.proven, self._dive.proven)
                 if found is not None and self._accept(found):
