@@ -39,7 +39,7 @@ def test_the_name_on_disk_changes_with_a_kernel_that_is_called(monkeypatch: pyte
     def other(x: int) -> int:
         return x + x
 
-    monkeypatch.setitem(_four_times.python.__globals__, "_twice", Kernel(other))  # type: ignore[attr-defined]
+    monkeypatch.setitem(_four_times.python.__globals__, "_twice", Kernel(other))
     assert Kernel(_four_times.python).digest != before
 
 

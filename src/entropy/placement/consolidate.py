@@ -128,17 +128,36 @@ def _pack(start: Working, order: Indices, node_cost: Integers, least: int, ratin
     """Keep nodes in ``order`` until their cost reaches ``least``, fit all else there, keep more nodes while VMs are left over."""
     problem = start.problem
     w, keep, left = _fill(start, order, node_cost, least, rating)
-    rest = order[~keep[order]]
+    rest, stalled = order[~keep[order]], 0
     while len(left := left[w.host[left] < 0]):
-        if not len(rest):
+        more = _open_more(problem, left, rest, stalled)
+        if not more.any():
             return None
-        more = _how_many(problem, left, rest)
-        opened, rest = rest[:more], rest[more:]
+        opened, rest, before = rest[more], rest[~more], len(left)
         keep[opened] = True
         back_home(w, left, _mask(problem, opened))
         left = left[w.host[left] < 0]
         w.fit(left, keep, rating(problem, keep))
+        stalled = stalled + 1 if (w.host[left] < 0).sum() == before else 0
     return w
+
+
+def _open_more(problem: Problem, left: Indices, rest: Indices, stalled: int) -> Bools:
+    """Which of ``rest``, in its order, to keep too: for each domain of the VMs ``left``, half of what their volume needs, at least one.
+
+    Twice as many for every time (``stalled``) that this helped nobody.
+    """
+    more = np.zeros(len(rest), dtype=np.bool_)
+    rows, which = np.unique(problem.domain_of[left], return_inverse=True)
+    for k, row in enumerate(rows):
+        allowed = problem.domains[row, rest]
+        if not allowed.any():
+            continue
+        volume = problem.demand[left[which == k]].sum(axis=0)
+        needed = volume / np.maximum(problem.capacity[rest[allowed]].mean(axis=0), 1.0)
+        count = max(1, int(needed.max(initial=0.0)) // 2) << min(stalled, 20)
+        more[np.flatnonzero(allowed & ~more)[: max(count - int((allowed & more).sum()), 0)]] = True
+    return more
 
 
 def _fill(start: Working, order: Indices, node_cost: Integers, cost: int, rating: Rating) -> tuple[Working, Bools, Indices]:
@@ -163,12 +182,6 @@ def _mask(problem: Problem, nodes: Indices) -> Bools:
     mask = np.zeros(problem.n_nodes, dtype=np.bool_)
     mask[nodes] = True
     return mask
-
-
-def _how_many(problem: Problem, left: Indices, rest: Indices) -> int:
-    """How many more nodes the volume of what is left over needs, half of it at a time, at least one."""
-    needed = problem.demand[left].sum(axis=0) / np.maximum(problem.capacity[rest].mean(axis=0), 1.0)
-    return max(1, int(needed.max(initial=0.0)) // 2)
 
 
 def _empty_more(w: Working, node_cost: Integers) -> None:
