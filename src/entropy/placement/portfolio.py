@@ -129,7 +129,8 @@ class _Search:
         self._prove_simply()
         self._towards_goal(first.working)
         attacks = [self._whole, self._fewer_nodes, self._neighbourhoods]
-        attacks.insert(2 if self.strict else 0, self._prove_moved)  # where no number of nodes matters, the bound may end it all
+        early = not self.strict or not self.best.gaps.primary  # the number of nodes is settled: the bound may end it all
+        attacks.insert(0 if early else 2, self._prove_moved)
         for attack in attacks:
             self._prove_simply()
             if self.best.optimal or budget.over:
