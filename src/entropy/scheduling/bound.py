@@ -9,6 +9,7 @@ from itertools import accumulate
 import numpy as np
 import numpy.typing as npt
 
+from entropy.model.collector import collector_paused
 from entropy.problem.problem import Bools, Indices, Integers, Problem, State, positions
 from entropy.scheduling.durations import DurationModel
 from entropy.scheduling.rooms import summed
@@ -19,6 +20,7 @@ __all__ = ["duration_bound"]
 _NEVER = float("inf")
 
 
+@collector_paused()
 def duration_bound(problem: Problem, must_act: Iterable[int], host: Indices | None, durations: DurationModel) -> float:
     """Seconds that every plan takes in which each VM of ``must_act`` acts at least once, and nodes are switched as asked.
 

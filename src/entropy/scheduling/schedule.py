@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from entropy.model.collector import collector_paused
 from entropy.model.plan import Action
 from entropy.problem.problem import Indices, Problem, positions
 from entropy.scheduling.contention import divide, drawn_on
@@ -24,6 +25,7 @@ __all__ = ["Unorderable", "schedule"]
 Floats = npt.NDArray[np.float64]
 
 
+@collector_paused()
 def schedule(problem: Problem, host: Indices, durations: DurationModel, remaining: Callable[[], float] | None = None) -> tuple[Action, ...]:
     """The actions that lead from the observed cluster to ``host``, safe whatever the real durations are.
 
