@@ -119,7 +119,9 @@ def test_bin_completion_keeps_its_accounts(s: Packing, sample: int) -> None:
     _assert_accounts_hold(s, room)
     if sample < len(s.where):
         return
-    for i in s.pool[: s.left[0]].tolist():  # all were candidates everywhere: nobody stays out who has room
+    for i in s.pool[: s.left[0]].tolist():  # all were candidates everywhere: nobody stays out who has room, and needs any
+        if not s.demand[i].any():
+            continue
         groups = s.group_of[s.group_start[i] : s.group_start[i + 1]]
         for b in np.flatnonzero(s.allowed[s.domain_of[i]] & (s.free >= s.demand[i]).all(axis=1)):
             assert any(s.there[g, s.zone[g, b]] >= s.most[g] for g in groups)

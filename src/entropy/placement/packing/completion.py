@@ -150,7 +150,7 @@ def complete(s: Packing, b: int, alive: Indices, candidates: Indices, price: Flo
     free = s.free[b].copy()
     for r in range(resources):
         free[r] -= s.demand[alive[candidates[0]], r]
-        room += free[r] * price[r]
+        room += max(free[r], 0) * price[r]
     picked = np.zeros(number, dtype=np.int32)
     chosen[0] = candidates[0]
     size, best, looked = 1, 0.0, 0

@@ -27,6 +27,12 @@ _WHOLE = 600
 _PATIENCE = 30_000_000
 _PATIENCE_A_VM = 50_000
 """Comparisons for one node at first: at most, and for each VM."""
+_QUICK = 10
+"""The first time, nodes are closed with so much less patience."""
+_PARTS = (0.1, 0.25, 0.5, 1.0)
+"""Shares of the nodes in use that are filled anew, those with most room left."""
+_FEWEST = 20
+"""Nodes below which all are."""
 _LEFT_OVER = 1_000_000
 """Comparisons for what bin completion leaves over."""
 _LARGEST = 200_000_000
@@ -86,52 +92,69 @@ class _Fewer:
         return int(self.node_cost[np.unique(self.host[self.host >= 0])].sum())
 
     def run(self) -> None:
-        """All anew; then close nodes while there is hope and time."""
-        if self.cost <= self.bound or self.budget.over:
-            return
+        """What moves little first: close nodes; fill the emptiest anew, then more of them; then search while there is hope and time."""
+        patience = min(_PATIENCE, _PATIENCE_A_VM * int((self.host >= 0).sum()))
+        self._close_nodes(patience // _QUICK)
         self._anew()
-        attempt, patience = 0, min(_PATIENCE, _PATIENCE_A_VM * int((self.host >= 0).sum()))
         while self.cost > self.bound and not self.budget.over:
-            task = self._task(attempt)
-            if task is None or (not len(task.nodes) and attempt):
+            if not self._close_nodes(patience):
                 return
+            found = self._dive.fewer(self.host, self.budget, patience // 2, int(self.rng.integers(1 << 30)))
+            self.bound = max(self.bound, self._dive.bound)
+            self.proven = max(self.proven, self._dive.proven)
+            if found is None or not self._accept(found):
+                patience *= 2
+
+    def _close_nodes(self, patience: int) -> bool:
+        """Close one node after another until some in a row cannot be closed; false when there is none that might be."""
+        attempt = 0
+        while attempt < _TURNS and self.cost > self.bound and not self.budget.over:
+            task = self._task(attempt)
+            if task is None:
+                return False
+            self.budget.spend(_ATTEMPT)
+            attempt += 1
             if pack(task.state, patience, self.budget) and self._accept(task.merged(self.host, self.node_cost)):
                 attempt = 0
-                continue
-            attempt += 1
-            if attempt % _TURNS == 0 or not len(task.nodes):
-                found = self._dive.fewer(self.host, self.budget, patience // 2, int(self.rng.integers(1 << 30)))
-                self.bound = max(self.bound, self._dive.bound)
-                self.proven = max(self.proven, self._dive.proven)
-                if found is not None and self._accept(found):
-                    attempt = 0
-                else:
-                    patience *= 2
-            self.budget.spend(_ATTEMPT)
+        return True
 
     def _anew(self) -> None:
-        """Fill one node after another from scratch by bin completion, the roomiest for their cost first."""
+        """Fill the nodes with most room left from scratch by bin completion: some of them, then more, at last all."""
+        for part in _PARTS:
+            trial = 0
+            while trial < len(_LIMITS) and self.cost > self.bound and not self.budget.over:
+                task = self._afresh(part, self.budget.seed + trial)
+                if task is None:
+                    break
+                rows = np.arange(len(task.nodes), dtype=np.int32)
+                needed = self._enough(task.room, task.state.demand.sum(axis=0)) + trial
+                run = fill.on(len(task.vms) * SAMPLE)
+                for some in (rows[:needed], rows[needed:]):
+                    self.budget.spend(run(task.state, some, SAMPLE, _LIMITS[trial]) * WORK)
+                trial += 1
+                if pack(task.state, _LEFT_OVER, self.budget) and self._accept(task.merged(self.host, self.node_cost)):
+                    trial = 0
+
+    def _afresh(self, part: float, seed: int) -> Task | None:
+        """All that may move on ``part`` of the nodes in use, those with most room left, nowhere; nodes in the order to fill them in."""
         tasks, host, cost = self.tasks, self.host, self.node_cost
         free = tasks.may_move(host)
         room, anchored = tasks.fixed_room(host, free)
         used = self._used()
-        usable = positions(tasks.receives & (room > 0).any(axis=1))
-        worth = (np.maximum(room[usable], 0) * self._price()).sum(axis=1) / np.maximum(np.where(anchored, 0, cost)[usable], 1e-9)
-        order = usable[np.lexsort((usable, ~used[usable], -worth))].astype(np.int32)
+        usable = tasks.receives & (room > 0).any(axis=1)
+        price = self._price()
+        mine = positions(used & usable)
+        left = (room[mine] * price).sum(axis=1) - self._load(free)[mine]
+        chosen = mine[np.lexsort((mine, -left))][: int(np.ceil(part * len(mine)))]
+        if part < 1.0 and len(chosen) < _FEWEST:
+            return None
+        nodes = np.concatenate((chosen, positions(usable & ~used)))
+        worth = (np.maximum(room[nodes], 0) * price).sum(axis=1) / np.maximum(np.where(anchored, 0, cost)[nodes], 1e-9)
+        order = nodes[np.lexsort((nodes, ~used[nodes], -worth))].astype(np.int32)
         if not len(order) or not free.any() or len(order) * width(self.problem.demand[free], room[order]) > _LARGEST:
-            return
+            return None
         closed = positions(used & ~tasks.receives & ~anchored)
-        for trial, limit in enumerate(_LIMITS):
-            if self.cost <= self.bound or self.budget.over:
-                return
-            task = tasks.task(host, order, closed, room, self.budget.seed + trial, afresh=True)
-            needed = self._enough(room[order], task.state.demand.sum(axis=0)) + trial
-            rows = np.arange(len(order), dtype=np.int32)
-            run = fill.on(len(task.vms) * SAMPLE)
-            for part in (rows[:needed], rows[needed:]):
-                self.budget.spend(run(task.state, part, SAMPLE, limit) * WORK)
-            if pack(task.state, _LEFT_OVER, self.budget):
-                self._accept(task.merged(host, cost))
+        return tasks.task(host, order, closed, room, seed, afresh=True)
 
     @staticmethod
     def _enough(room: Integers, demand: Integers) -> int:
@@ -160,7 +183,7 @@ class _Fewer:
         closable = positions(used & ~anchored & (self.node_cost > 0))
         if not len(closable):
             return None
-        load = self._load()
+        load = self._load(self.host >= 0)
         closable = closable[np.lexsort((closable, load[closable]))]
         victim = closable[min(attempt, len(closable) - 1) if attempt % 2 == 0 else int(self.rng.integers(len(closable)))]
         others = positions(used & self.tasks.receives)
@@ -181,9 +204,9 @@ class _Fewer:
         offered = np.maximum(problem.capacity.sum(axis=0), 1).astype(np.float64)
         return np.asarray(problem.demand[problem.runs_at_end()].sum(axis=0) / offered / offered)
 
-    def _load(self) -> Floats:
-        """float64[N]: size of what runs on each node."""
+    def _load(self, vms: Bools) -> Floats:
+        """float64[N]: size of what runs on each node, of ``vms`` bool[V]."""
         load = np.zeros(self.problem.n_nodes)
-        placed = positions(self.host >= 0)
+        placed = positions(vms)
         np.add.at(load, self.host[placed], self.problem.demand[placed] @ self._price())
         return load

@@ -84,7 +84,7 @@ class Tasks:
 
     def grouping(self, host: Indices, vms: Indices, nodes: Indices) -> Grouping | None:
         """The group limits of ``vms`` on ``nodes`` beside all others that ``host`` places; ``None`` when there are none."""
-        if not self.limits:
+        if not self.limits or not len(nodes):
             return None
         start, limits_of = self._limits_of
         rows = [limits_of[start[v] : start[v + 1]] for v in vms]
