@@ -77,8 +77,8 @@ def merged(problem: Problem, known: Given, *, most_classes: int, most_nodes: int
 def alike(rows: Integers) -> tuple[Indices, Indices]:
     """(order, starts): ``order[starts[k]:starts[k + 1]]`` are the positions of the k-th distinct row, ascending."""
     code = np.zeros(len(rows), dtype=np.int64)
-    for column in rows.T:
-        if len(column) and column.min() == column.max():
+    for column in rows.T if len(rows) else ():
+        if column.min() == column.max():
             continue
         _, rank = np.unique(column, return_inverse=True)
         _, code = np.unique(code * (int(rank.max()) + 1) + rank, return_inverse=True)
