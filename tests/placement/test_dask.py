@@ -32,7 +32,9 @@ def workers() -> Iterator[Any]:
 def _cluster(racks: int = 4, nodes: int = 12) -> Cluster:
     """Racks of their own: sizes that do not pack exactly, so that there is something to search for."""
     hosts = [
-        Node(name=f"r{r}n{k}", capacity={"cpu": 16.0, "memory": 16000.0}, labels={"rack": f"r{r}"}) for r in range(racks) for k in range(nodes)
+        Node(name=f"r{r}n{k}", capacity={"cpu": 16.0, "memory": 16000.0}, labels={"rack": f"r{r}"})
+        for r in range(racks)
+        for k in range(nodes)
     ]
     vms = [
         VM(

@@ -285,7 +285,6 @@ def test_least_idle_power_when_every_node_states_its_power() -> None:
     assert (made.summary.power.value, made.summary.power.lower_bound, made.status) == (90, 90, "optimal")
 
 
-
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), float("inf")])
 def test_limits_that_are_none_are_refused(limit: float) -> None:
     with pytest.raises(InputError, match="time limit"):
