@@ -17,6 +17,7 @@ from entropy.placement.bounds import must_leave, observed_hosts
 from entropy.placement.budget import Budget
 from entropy.placement.goals import Goals
 from entropy.placement.repair import repair
+from entropy.placement.reserving import reserved
 from entropy.placement.soft import hardened, without_soft
 from entropy.placement.widening import Widening
 from entropy.placement.working import Working
@@ -85,9 +86,13 @@ def _anchored(problem: Problem, budget: Budget, rng: np.random.Generator, zones:
     """(a placement by kernels, VMs that found no node), with other zones for groups while that may help."""
     anchoring = Anchoring(problem) if problem.together else None
     for _ in range(zones):
-        tight = problem if anchoring is None else anchoring.problem()
-        working = Working(tight, observed_hosts(tight))
-        left = repair(working, must_leave(tight)[1], rng, budget.share(share), lambda _working, _left: False)
+        asked = problem if anchoring is None else anchoring.problem()
+        tighter = reserved(asked)
+        for tight in (tighter, asked) if tighter is not asked else (asked,):
+            working = Working(tight, observed_hosts(tight))
+            left = repair(working, must_leave(tight)[1], rng, budget.share(share), lambda _working, _left: False)
+            if not len(left) or budget.over:
+                break
         if not len(left) or anchoring is None or budget.over or not anchoring.otherwise(left):
             break
     return working, left
