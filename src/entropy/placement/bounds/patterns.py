@@ -152,6 +152,8 @@ def _decide(classes: Classes, pool: Pool, bound: int, best: Uses | None, effort:
     """The covering programme over all maximal patterns by CP-SAT: its bound is a bound on the problem."""
     from ortools.sat.python import cp_model
 
+    from entropy.placement.exact.solving import interruptible
+
     node_class, patterns = np.array(pool.node_class, dtype=np.int64), np.array(pool.patterns)
     step = lattice(classes)
     model = cp_model.CpModel()
@@ -174,7 +176,7 @@ def _decide(classes: Classes, pool: Pool, bound: int, best: Uses | None, effort:
         search.parameters.max_time_in_seconds = max(effort.remaining(), 0.01)
     if effort.work is not None:
         search.parameters.max_deterministic_time = max(effort.work_left, 0.01)
-    status = search.solve(model)
+    status = interruptible(search, model)
     effort.spend_units(search.response_proto.deterministic_time)
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         found = _checked(classes, node_class, patterns, np.array([search.value(t) for t in times], dtype=np.int64))
