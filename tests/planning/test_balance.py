@@ -54,6 +54,13 @@ def test_what_must_stay_sets_the_highest_level() -> None:
     assert result.plan.status == "optimal"
 
 
+def test_an_image_that_sleeps_on_a_node_is_no_load() -> None:
+    asleep = VM(name="asleep", state="sleeping", node="n0", demand={"cpu": 0.0, "memory": 8 * GIB})
+    result = balanced(Cluster(nodes=nodes(16, 16), vms=(vm("a", "n0", 4), vm("b", "n1", 4), asleep)))
+    assert figures(result) == (Figure(value=0.0, lower_bound=0.0), 0)
+    assert result.plan.status == "unchanged"
+
+
 def test_weights_say_which_resource_comes_first() -> None:
     """One VM more than the other node has: moving it evens out memory and unbalances cpu."""
     cluster = Cluster(nodes=nodes(16, 16), vms=(vm("a", "n0", 4, 0), vm("b", "n0", 4, 4), vm("c", "n1", 0, 4)))

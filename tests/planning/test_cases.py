@@ -8,7 +8,7 @@ from checked import assert_safe
 from entropy.model.cluster import VM, Cluster, Node, Power
 from entropy.model.errors import InfeasibleError
 from entropy.model.policy import Policy
-from entropy.model.rules import Fence, Killed, Offline, Online, Quarantine, Running, Sleeping, Spread
+from entropy.model.rules import Fence, Killed, Offline, Online, Quarantine, Running, Sleeping, Split, Spread
 from entropy.placement.budget import Budget
 from entropy.planning.planner import PlanOptions, Result, plan
 from entropy.verification.verify import verify
@@ -122,6 +122,41 @@ def test_a_node_that_is_left_alone_is_not_switched(state: str, rule: Online | Of
     assert [action.type for action in result.plan.actions] == ["migrate"]
     assert result.plan.summary is not None
     assert result.plan.summary.unsatisfied == (told,)
+
+
+def test_best_effort_names_who_must_resume_where_his_image_lies_and_finds_no_room() -> None:
+    """All that must run has no room together; who cannot go elsewhere is no exception."""
+    cluster = Cluster(
+        nodes=(Node(name="n1", capacity={"cpu": 2, "memory": 500}),),
+        vms=(
+            VM(name="a", state="running", node="n1", demand={"cpu": 1, "memory": 250}),
+            VM(name="b", state="sleeping", node="n1", demand={"cpu": 0, "memory": 375}, migratable=False),
+            VM(name="c", state="ready", demand={"cpu": 0, "memory": 125}),
+        ),
+    )
+    result = plan(cluster, Policy(constraints=(Running(vms="*"),)), PlanOptions(work_limit=1.0, best_effort=True))
+    assert [a.describe() for a in result.plan.actions] == ["run c on n1"]
+    assert result.plan.summary is not None
+    assert result.plan.summary.unsatisfied[-1] == "VM b is not started: no node has room for it"
+
+
+def test_what_best_effort_sets_aside_for_those_that_cool_down_makes_no_bound_above_the_value() -> None:
+    """Of a split pair on n1 one could leave if it did not cool down, but n2 has no room for it."""
+    cluster = Cluster(
+        nodes=tuple(Node(name=n, capacity={"cpu": 8, "memory": 4096}) for n in ("n1", "n2")),
+        vms=(
+            VM(name="a", state="running", node="n1", demand={"cpu": 1, "memory": 1024}),
+            VM(name="b", state="running", node="n1", demand={"cpu": 1, "memory": 2048}),
+            VM(name="c", state="running", node="n2", demand={"cpu": 1, "memory": 2560}, migratable=False),
+        ),
+    )
+    policy = Policy(constraints=(Split(groups=(("a",), ("b", "c"))),))
+    options = PlanOptions(work_limit=1.0, best_effort=True, held=frozenset("abc"))
+    summary = plan(cluster, policy, options).plan.summary
+    assert summary is not None
+    assert summary.unsatisfied
+    assert summary.nodes is not None
+    assert (summary.nodes.lower_bound or 0) <= summary.nodes.after == 2
 
 
 def test_best_effort_leaves_alone_what_cannot_be_ordered() -> None:

@@ -106,4 +106,4 @@ def _with_their_groups(problem: Problem, left: Indices) -> Indices:
     for group in problem.together:
         if group.family in families or missing[group.members].any():
             missing[group.members] = True
-    return positions(missing & problem.runs_at_end() & ~problem.held)
+    return np.union1d(left, positions(missing & problem.runs_at_end() & ~problem.held)).astype(np.int32)

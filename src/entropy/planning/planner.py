@@ -208,6 +208,8 @@ class _Round:
             free = self._without_cool_down(problem)
             leaving, _ = bounds.must_leave(free)
             soft, primary, moved = 0, primary_bound(free, goals), bounds.moved_bound(free, leaving)
+            if primary > now.primary:  # what best effort set aside for those that cool down binds them when they do not: nothing is proven
+                primary = moved = 0
             problem = free
         moved += forced_transitions(problem)
         return Proof(goals=goals, soft=soft, primary=primary, moved=moved, duration=self._duration(problem, None), why=best.reasons)

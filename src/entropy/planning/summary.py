@@ -61,6 +61,7 @@ def summarise(
     bound = None if proof.moved is None else (value if proof.moved >= moved else min(proof.moved / scale, value))
     before = len({v.node for v in problem.cluster.vms if v.state == "running"})
     after = len(np.unique(host[problem.runs_at_end()]))
+    host = np.where(problem.runs_at_end(), host, -1).astype(np.int32)  # images that sleep on a node load nothing
     own = _own_goal(problem, host, proof)
     soft = soft_violation(problem, host)
     return Summary(
