@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from entropy import placement
 from entropy.placement import jit
 from entropy.placement.jit import Kernel, bring_up, kernel
+from entropy.placement.warmup import compile_steps
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +85,13 @@ def test_a_failure_while_loading_leaves_nobody_waiting() -> None:
 
 def test_a_program_that_ends_stops_loading() -> None:
     assert list(bring_up(((_twice, lambda: None),), lambda: False)) == []
+
+
+def test_every_kernel_that_python_calls_is_compiled_ahead_of_time() -> None:
+    called = {
+        name.rpartition(".")[2].lstrip("_")
+        for path in Path(placement.__path__[0]).rglob("*.py")
+        for name in re.findall(r"([\w.]+)\.on\(", path.read_text(encoding="utf-8"))
+    }
+    assert "fit" in called
+    assert called == {kernel.__name__ for kernel, _ in compile_steps()}
