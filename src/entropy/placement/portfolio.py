@@ -38,6 +38,10 @@ from entropy.problem.problem import Problem
 __all__ = ["place", "place_part", "primary_bound"]
 
 
+_REARRANGED = 100_000
+"""VMs up to which a placement is taken that moves most of them for the last node."""
+
+
 def primary_bound(problem: Problem, goals: Goals) -> int:
     """Least value of the objective's own goal, by arguments that take no search."""
     match goals.objective:
@@ -141,10 +145,11 @@ class _Search:
     def _prove_simply(self) -> None:
         best = self.best
         best.prove(primary=self.least_primary, why="what all VMs together need")
-        most = affordable(self.goals.node_cost, best.value.primary) if self.strict else None
+        capped = not best.gaps.soft  # else something that breaks fewer soft rules may use more nodes, and move less
+        most = affordable(self.goals.node_cost, best.value.primary) if self.strict and capped else None
         best.prove(moved=bounds.moved_bound(self.problem, self.leaving, most), why="what must leave each node")
         best.prove(moved=self.least_by_rules, why="what rules drive off its node")
-        if self.goals.objective == "balance" and self.goals.exchange is None:
+        if self.goals.objective == "balance" and self.goals.exchange is None and capped:
             within = moved_bound_within(self.problem, self.goals, best.value.primary)
             best.prove(moved=within, why="what must leave or enter each node for so small a spread")
 
@@ -173,11 +178,9 @@ class _Search:
         if not self.strict or not best.gaps.primary or best.problem.has_soft:
             return
         effort = Effort(budget.remaining, budget.work, best.value.primary).share(0.3)
-        found, host = pattern_placement(self.problem, cost, effort)
+        found, by_patterns = pattern_placement(self.problem, cost, effort)
         budget.spend(effort.spent)
         best.prove(primary=found.bound, why=found.source)
-        if host is not None and is_viable(self.problem, host):
-            best.offer(host)
         if best.gaps.primary and not budget.over:
             share = budget.part(0.6)
             given = share.work or 0.0
@@ -185,14 +188,17 @@ class _Search:
             budget.settle(share, given)
             if host is not None:
                 best.offer(host)
+        if best.gaps.primary and by_patterns is not None and self.problem.n_vms <= _REARRANGED and is_viable(self.problem, by_patterns):
+            best.offer(by_patterns)  # at last: it is as good in nodes as can be, but knows little of where VMs are
 
     def _prove_moved(self) -> None:
         """The bound on moved memory that counts what arrivals displace."""
         best, budget = self.best, self.budget
         if not best.gaps.moved:
             return
+        most = best.value.primary if self.strict and not best.gaps.soft else None
         effort = Effort(budget.remaining, budget.work, best.value.moved).share(0.2)
-        stays = staying(self.problem, self.goals.node_cost, best.value.primary if self.strict else None, effort)
+        stays = staying(self.problem, self.goals.node_cost, most, effort)
         budget.spend(effort.spent)
         if stays is not None:
             best.prove(moved=stays.bound, why="which whole arrangements of nodes keep most memory where it is")
@@ -207,8 +213,8 @@ class _Search:
             leaving=self.leaving,
             work=None if budget.work is None else budget.work * 0.4,
             enough=best.value.moved,
-            node_cost=self.goals.node_cost if self.strict else None,
-            most_cost=best.value.primary if self.strict else None,
+            node_cost=None if most is None else self.goals.node_cost,
+            most_cost=most,
         )
         budget.spend(found.work)
         best.prove(moved=found.value, why=found.why)
