@@ -43,8 +43,10 @@ _ROUNDS = 12
 """How often a placement that cannot be ordered is replaced by another one."""
 _FEWER_ROUNDS = 3
 """The same, once best effort has left something alone."""
-_RESERVE = 0.1
-"""Share of the time limit kept for ordering and verification."""
+_RESERVE, _MOST_RESERVE = 0.1, 0.6
+"""Share of the time limit kept for ordering and verification, at least and at most."""
+_SECONDS_A_VM = 2e-5
+"""What ordering and verification may take for each VM."""
 
 
 def plan(cluster: Cluster, policy: Policy, options: PlanOptions | None = None, target: Cluster | None = None) -> Result:
@@ -79,8 +81,10 @@ class _Round:
 
     def __init__(self, cluster: Cluster, policy: Policy, options: PlanOptions, objective: Objective, began: float) -> None:
         self.cluster, self.policy, self.options, self.objective, self.began = cluster, policy, options, objective, began
+        wanted = max(_RESERVE * options.time_limit, _SECONDS_A_VM * len(cluster.vms))
+        until = options.time_limit - min(wanted, _MOST_RESERVE * options.time_limit)
         self.budget = Budget(
-            remaining=lambda: options.time_limit * (1 - _RESERVE) - (options.clock() - began),
+            remaining=lambda: until - (options.clock() - began),
             work=options.work_limit,
             workers=options.workers,
             seed=options.seed,
