@@ -18,22 +18,22 @@ __all__ = ["check_capacity"]
 
 def check_capacity(case: Case) -> Iterator[Violation]:
     """Node by node and resource by resource.  ``most``, all that come with nobody gone, is a bound that spares most nodes a closer look."""
-    replay, vms = case.replay, case.cluster.vm_by_name
+    replay = case.replay
     for host in case.cluster.nodes:
         node = host.name
         moved = replay.moved_on.get(node, ())
-        arriving = any(s.came is not None for s in moved)
+        arriving = any(s.came is not None for _, s in moved)
         at_the_end = [case.demand_of(vm) for vm in replay.staying(node)]
-        at_the_end += [case.demand_of(vms[s.vm]) for s in moved if s.left is None]
-        passing = [s for s in moved if s.left is not None] if arriving else ()
+        at_the_end += [case.demand_of(vm) for vm, s in moved if s.left is None]
+        passing = [pair for pair in moved if pair[1].left is not None] if arriving else ()
         for resource in case.resources:
             end = sum([given.get(resource, 0.0) for given in at_the_end])
             if not arriving and not end:
                 continue
             limit = case.limit(node, resource)
             most = end
-            for spell in passing:
-                most += vms[spell.vm].used(resource) if spell.came is None else case.demand(spell.vm, resource)
+            for vm, spell in passing:
+                most += vm.used(resource) if spell.came is None else case.demand_of(vm).get(resource, 0.0)
             if end > limit + TOLERANCE:
                 yield _ends_above(case, node, resource, end, limit, replay.spells_on(node))
             elif arriving and most > limit and (peak := _load(case, replay.spells_on(node), resource).peak(limit, case.order)):

@@ -19,12 +19,13 @@ def check_figures(case: Case) -> Iterator[Violation]:
     summary = case.plan.summary
     if summary is None:
         return
-    vms, told = case.cluster.vm_by_name, case.replay.told
-    carried = (a.vm for a in case.plan.actions if a.type in ("migrate", "suspend", "resume"))
-    moved = sum(case.demand_of(vms[str(vm)]).get("memory", 0.0) for vm in carried)
-    before = len(case.cluster.running_on)
-    kept = {node for node, there in case.cluster.running_on.items() if any(vm.name not in told for vm in there)}
-    after = len(kept.union(node for _, (state, node) in told.values() if state == "running" and node is not None))
+    replay, running_on = case.replay, case.cluster.running_on
+    moved = 0.0
+    for told, actions in zip(replay.told.values(), replay.story.values(), strict=True):
+        times = sum([a.type in ("migrate", "suspend", "resume") for a in actions])
+        moved += times * case.demand_of(told.vm).get("memory", 0.0)
+    kept = {node for node in running_on if replay.staying(node)}
+    before, after = len(running_on), len(kept.union(told.node for told in replay.told.values() if told.state == "running"))
     if summary.nodes is not None:
         for key, said, true in (("before", summary.nodes.before, before), ("after", summary.nodes.after, after)):
             if said != true:

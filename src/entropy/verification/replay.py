@@ -12,7 +12,7 @@ from entropy.model.plan import Action, Plan
 from entropy.verification.order import Order
 from entropy.verification.violation import Violation
 
-__all__ = ["Replay", "Spell", "replay"]
+__all__ = ["Replay", "Spell", "Told", "replay"]
 
 
 class Spell(NamedTuple):
@@ -38,7 +38,13 @@ def _parted(first: Spell, second: Spell, order: Order) -> bool:
     return first.left is not None and second.came is not None and order.before(first.left, second.came)
 
 
-_Whereabouts = tuple[VMState, str | None]
+class Told(NamedTuple):
+    """A VM that has actions: its spells, and how and where it ends."""
+
+    vm: VM
+    spells: Sequence[Spell]
+    state: VMState
+    node: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +57,37 @@ class Replay:
     cluster: Cluster
     story: Mapping[str, Sequence[Action]]
     switches: Mapping[str, Sequence[Action]]
-    told: Mapping[str, tuple[Sequence[Spell], _Whereabouts]]
-    moved_on: Mapping[str, Sequence[Spell]]
+    told: Mapping[str, Told]
+    moved_on: Mapping[str, Sequence[tuple[VM, Spell]]]
     _on: dict[str, Sequence[Spell]] = field(default_factory=dict, compare=False)
 
     def spells(self, vm: str) -> Sequence[Spell]:
         """Where and when the VM runs, in the order of its story."""
         if (told := self.told.get(vm)) is not None:
-            return told[0]
+            return told.spells
         observed = self.cluster.vm_by_name[vm]
         return (Spell(vm, observed.node, None, None),) if observed.state == "running" and observed.node is not None else ()
 
-    def final(self, vm: str) -> _Whereabouts:
+    def final(self, vm: str) -> tuple[VMState, str | None]:
         """The VM's state at the end, and the node where it runs or its image lies."""
         if (told := self.told.get(vm)) is not None:
-            return told[1]
+            return told.state, told.node
         observed = self.cluster.vm_by_name[vm]
         return observed.state, observed.node
 
     def staying(self, node: str) -> Sequence[VM]:
         """The VMs that run on the node and have no actions."""
-        return [vm for vm in self.cluster.running_on.get(node, ()) if vm.name not in self.told]
+        there = self.cluster.running_on.get(node, ())
+        leaving = sum([spell.came is None for _, spell in self.moved_on.get(node, ())])
+        if leaving in (0, len(there)):  # nearly every node keeps all that it has, or none
+            return there if not leaving else ()
+        return [vm for vm in there if vm.name not in self.told]
 
     def spells_on(self, node: str) -> Sequence[Spell]:
         """Of all VMs that are ever there: those that stay first."""
         if node not in self._on:
-            self._on[node] = [*(Spell(vm.name, node, None, None) for vm in self.staying(node)), *self.moved_on.get(node, ())]
+            staying = [Spell(vm.name, node, None, None) for vm in self.staying(node)]
+            self._on[node] = staying + [spell for _, spell in self.moved_on.get(node, ())]
         return self._on[node]
 
 
@@ -93,19 +104,17 @@ def replay(cluster: Cluster, plan: Plan, order: Order) -> tuple[Replay, tuple[Vi
     for several in (*story.values(), *switches.values()):
         if len(several) > 1:
             several.sort(key=lambda a: order.rank[a.id])
-    told: dict[str, tuple[Sequence[Spell], _Whereabouts]] = {}
-    moved_on: dict[str, list[Spell]] = defaultdict(list)
-    if not faults:
-        for name, actions in story.items():
-            vm = cluster.vm_by_name[name]
-            if (usual := _one_migration(vm, actions)) is not None:
-                told[name] = usual
-            else:
-                teller = _Teller(vm)
-                faults += teller.tell(actions, order)
-                told[name] = teller.spells, (teller.state, teller.node)
-            for spell in told[name][0]:
-                moved_on[spell.node].append(spell)
+    told: dict[str, Told] = {}
+    moved_on: dict[str, list[tuple[VM, Spell]]] = defaultdict(list)
+    for name, actions in story.items() if not faults else ():
+        vm = cluster.vm_by_name[name]
+        if (found := _one_migration(vm, actions)) is None:
+            teller = _Teller(vm)
+            faults += teller.tell(actions, order)
+            found = Told(vm, teller.spells, teller.state, teller.node)
+        told[name] = found
+        for spell in found.spells:
+            moved_on[spell.node].append((vm, spell))
     return Replay(cluster, story, switches, told, moved_on), tuple(faults)
 
 
@@ -133,7 +142,7 @@ _STATE_BEFORE: Mapping[str, tuple[VMState, ...]] = {
 }
 
 
-def _one_migration(vm: VM, actions: Sequence[Action]) -> tuple[Sequence[Spell], _Whereabouts] | None:
+def _one_migration(vm: VM, actions: Sequence[Action]) -> Told | None:
     """The story that is nearly always told, without a teller; ``None`` if it is another one, or a wrong one."""
     action = actions[0]
     if len(actions) > 1 or action.type != "migrate" or vm.state != "running" or not vm.migratable:
@@ -141,7 +150,7 @@ def _one_migration(vm: VM, actions: Sequence[Action]) -> tuple[Sequence[Spell], 
     source, target = action.source, action.target
     if source != vm.node or source is None or target is None or source == target:
         return None
-    return (Spell(vm.name, source, None, action.id), Spell(vm.name, target, action.id, None)), ("running", target)
+    return Told(vm, (Spell(vm.name, source, None, action.id), Spell(vm.name, target, action.id, None)), "running", target)
 
 
 class _Teller:

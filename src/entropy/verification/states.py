@@ -16,10 +16,9 @@ def check_states(case: Case) -> Iterator[Violation]:
     """Every VM ends as asked, or as it was; VMs that run before and after are not interrupted unasked."""
     asked = case.asked_states
     story = case.replay.story
-    for name in dict.fromkeys((*asked, *story)):
+    unasked = [name for name, actions in story.items() if name not in asked and not _only_migrates(actions)]  # who migrates runs all along
+    for name in (*asked, *unasked):
         rules = asked.get(name, ())
-        if not rules and _only_migrates(story[name]):
-            continue  # it ran, and does so all along
         vm = case.cluster.vm_by_name[name]
         state, _ = case.replay.final(name)
         ids = tuple(a.id for a in story.get(vm.name, ()))
