@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from entropy.model.plan import Action
-from entropy.model.rules import ResourceCapacity, Rule, Spread
+from entropy.model.rules import Lonely, ResourceCapacity, Rule, Split, Spread
 from entropy.scheduling.bound import duration_bound
 from entropy.scheduling.durations import DurationModel
 from entropy.scheduling.schedule import Unorderable
@@ -79,6 +79,17 @@ def cases(draw: st.DrawFn, nodes: int, vms: int, *, rich: bool = False) -> Case:
         some = tuple(draw(st.sets(st.sampled_from(names), min_size=1)))
         ends = sum(table[v]["demand"]["memory"] for v, n in to.items() if n in some)  # type: ignore[index]
         rules.append(ResourceCapacity(nodes=some, resource="memory", max=ends + draw(st.integers(0, 2)), continuous=True))
+    if draw(st.integers(0, 2)) == 0:
+        shares = {(v, w) for v, n in to.items() for w, m in to.items() if v != w and n == m}
+        group = draw(st.sets(st.sampled_from(list(table)), min_size=1, max_size=3))
+        if all((v in group) == (w in group) for v, w in shares):
+            rules.append(Lonely(vms=tuple(sorted(group))))
+    if draw(st.integers(0, 2)) == 0:
+        shares = {(v, w) for v, n in to.items() for w, m in to.items() if v != w and n == m}
+        group = draw(st.sets(st.sampled_from(list(table)), min_size=1, max_size=4))
+        parts = [tuple(v for k, v in enumerate(sorted(group)) if k % 2 == half) for half in range(2)]
+        if all(parts) and not any(v in parts[0] and w in parts[1] for v, w in shares):
+            rules.append(Split(groups=tuple(parts)))
     return case(room, table, to, states=asked, rules=rules, allow_suspend=draw(st.integers(0, 3)) == 0)
 
 
@@ -143,6 +154,11 @@ class BruteForce:
             for rule in asked.policy.constraints
             if isinstance(rule, ResourceCapacity)
         ]
+        self.parts = [
+            [int(v.name not in rule.vms) if isinstance(rule, Lonely) else _part(rule, v.name) for v in self.vms]
+            for rule in asked.policy.constraints
+            if isinstance(rule, Lonely | Split)
+        ]
         self.spread = [
             ({k for k, v in enumerate(self.vms) if v.name in rule.vms}, rule.max)
             for rule in asked.policy.constraints
@@ -205,4 +221,13 @@ class BruteForce:
             for some, most in self.sets
             if target in some and self.demand[k]
         )
-        return load <= self.capacity[target] and all(together) and all(within)
+        strangers = any(
+            part_of[k] >= 0 <= part_of[j] != part_of[k] and w[0] == "running" and w[1] == target and j != k
+            for part_of in self.parts
+            for j, w in enumerate(now)
+        )
+        return load <= self.capacity[target] and all(together) and all(within) and not strangers
+
+
+def _part(rule: Split, name: str) -> int:
+    return next((k for k, group in enumerate(rule.groups) if name in group), -1)

@@ -7,14 +7,14 @@ are *in bulk*: they stay arrays, and only their sums are written into the books.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from entropy.problem.problem import Bools, Indices, Problem, positions
-from entropy.scheduling.rooms import Books, Readable, Zones, summed
+from entropy.scheduling.rooms import Apart, Books, Readable, Zones, summed
 from entropy.scheduling.steps import Changes, Maker, Moves, Step
 
 __all__ = ["Division", "divide", "drawn_on"]
@@ -49,6 +49,7 @@ def divide(problem: Problem, books: Books, maker: Maker, changes: Changes) -> Di
                 number, zone = books.zone(counter)
                 asked_zones[number][zone] = asked_zones[number].get(zone, 0) + amount
 
+    met = [_meeting(rule, problem, moves, arrives, changes) for rule in books.apart]
     tight = (books.table < asked) & visited[:, None]
     tight_nodes = np.asarray(tight.any(axis=1))
     careful = (arrives & tight_nodes[moves.target]) | (leaves & tight_nodes[moves.source])
@@ -62,8 +63,18 @@ def divide(problem: Problem, books: Books, maker: Maker, changes: Changes) -> Di
         careful[c.enters[np.isin(c.into, full)]] = True
         careful[c.exits[np.isin(c.out, full)]] = True
 
+    for k, (rule, coming) in enumerate(zip(books.apart, met, strict=True), len(books.zones)):
+        mixed = np.asarray(coming.any(axis=1) & (((rule.now > 0) | coming).sum(axis=1) > 1))
+        concerned = rule.class_of[moves.vm] >= 0
+        careful |= concerned & ((arrives & mixed[moves.target]) | (leaves & mixed[moves.source]))
+        for n in positions(mixed).tolist():
+            scarce.update(books.counter(k, n * rule.classes + c) for c in range(rule.classes) if coming[n, c])
+
     bulk = moves[~careful]
     if len(bulk):
+        for rule in books.apart:
+            rule.take += rule.counts(problem, bulk.vm[arrives[~careful]], changes.host)
+            rule.give += rule.counts(problem, bulk.vm[leaves[~careful]], problem.host)
         for zones, c in zip(books.zones, crossings, strict=True):
             enters, exits = ~careful[c.enters], ~careful[c.exits]
             zones.take.update(zones.by_zone(moves.vm[c.enters[enters]], c.into[enters]))
@@ -78,7 +89,7 @@ def divide(problem: Problem, books: Books, maker: Maker, changes: Changes) -> Di
     return Division(bulk, {v: chains[v] for v in sorted(chains)}, scarce)
 
 
-def drawn_on(problem: Problem, books: Books, bulk: Moves, steps: Iterable[Step], room: Readable) -> Bools:
+def drawn_on(problem: Problem, books: Books, bulk: Moves, steps: Sequence[Step], room: Readable) -> Bools:
     """bool[K]: the moves in bulk whose room ``steps`` may need, because ``room`` at the beginning is not enough for them all.
 
     Only detours make this happen: they come to nodes where nobody else was to come.
@@ -92,6 +103,11 @@ def drawn_on(problem: Problem, books: Books, bulk: Moves, steps: Iterable[Step],
     nodes = np.zeros(problem.n_nodes, dtype=np.bool_)
     nodes[[c // books.width for c in short if c < books.cells]] = True
     found = np.asarray(leaves & nodes[bulk.source])
+    for number, zone in (books.zone(c) for step in steps for c in step.asks):
+        rule = books.apart[number - len(books.zones)]
+        node, own = divmod(zone, rule.classes)
+        others = rule.class_of[bulk.vm]
+        found |= leaves & (bulk.source == node) & (others >= 0) & (others != own)
     place = _places(problem, bulk)
     full: dict[int, list[int]] = {}
     for number, zone in (books.zone(c) for c in short if c >= books.cells):
@@ -100,6 +116,15 @@ def drawn_on(problem: Problem, books: Books, bulk: Moves, steps: Iterable[Step],
         c = _crossings(books.zones[number], bulk, place, arrives, leaves)
         found[c.exits[np.isin(c.out, zones)]] = True
     return found
+
+
+def _meeting(rule: Apart, problem: Problem, moves: Moves, arrives: Bools, changes: Changes) -> Bools:
+    """bool[N, classes]: which classes come to which nodes."""
+    found = rule.counts(problem, moves.vm[arrives], changes.host) > 0
+    for step in (step for chain in changes.chains.values() for step in chain):
+        if step.asks and rule.class_of[step.vm] >= 0:
+            found[step.target, rule.class_of[step.vm]] = True
+    return np.asarray(found)
 
 
 class _Crossings(NamedTuple):

@@ -19,6 +19,10 @@ same inequality holds with F = 0; until then nothing enters and the load only fa
 **Why there is always enough to draw from.**  The sequence is safe when carried out one action at a time: what earlier
 arrivals took plus what this one takes is at most F plus what earlier departures gave, so as much is left.
 
+**Classes that are kept apart.**  Who arrives where nobody of another class may be asks a counter that each of them lowers by one while
+there.  It waits for every departure that gave such a one back and stands before it.  Of two VMs of different classes that come to one node
+the later in the sequence so waits for the end of the other's stay: in no order do they meet.
+
 **Which departures.**  Those that the action waits for anyway are free; then the free stock; then as many as needed of those
 that end by the earliest instant (in the forecast) at which enough has been given back, the largest first, so that few.
 """
@@ -109,6 +113,7 @@ class _Linker:
         self.debt = {counter: -left for counter, left in at_first.items() if left < 0}
         self.paid_by: dict[int, set[int]] = {}
         self.gifts: dict[int, list[_Gift]] = {counter: [] for counter in at_first}
+        self.left: dict[int, list[int]] = {counter: [] for step in sequence for counter in step.asks}
         self.linked: list[Linked] = []
         self.before = _Ancestors()
 
@@ -120,6 +125,8 @@ class _Linker:
             needed = {last[step.vm]} if step.vm in last else set()
             if started:
                 needed.update(started[n] for n in step.nodes if n in started)
+            for counter in step.asks:
+                needed.update(self.left[counter])
             takes = [pair for pair in step.takes if pair[0] in self.free]
             self._place(step, self._draw(takes, needed) if takes else needed)
             if step.vm >= 0:
@@ -143,7 +150,9 @@ class _Linker:
         start = max(start, earliest)
         end = round(start + step.seconds, 6)
         for counter, amount in step.gives:
-            if amount and counter in self.gifts:
+            if counter in self.left:
+                self.left[counter].append(len(self.linked))
+            elif amount and counter in self.gifts:
                 insort(self.gifts[counter], _Gift(end, len(self.linked), amount))
         self.linked.append(Linked(step, after[::-1], start, end))
         self.before.add(covered)

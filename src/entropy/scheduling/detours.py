@@ -15,7 +15,7 @@ import numpy as np
 from entropy.problem.problem import Integers, positions
 from entropy.scheduling.jobs import Workshop
 from entropy.scheduling.pivots import Ground, Table
-from entropy.scheduling.rooms import Copy, first_lacking
+from entropy.scheduling.rooms import Amounts, Copy
 from entropy.scheduling.steps import Step
 
 __all__ = ["Detour", "Situation", "find_detour"]
@@ -78,7 +78,7 @@ class _Finder:
         self.problem, self.books, self.maker, self.allowed = shop.problem, shop.books, shop.maker, shop.allowed
         self.takers: dict[int, list[int]] = {}
         for v, chain in now.pending.items():
-            for counter, _ in chain[0].takes:
+            for counter in (*(c for c, _ in chain[0].takes), *chain[0].asks):
                 self.takers.setdefault(counter, []).append(v)
         self.listed = ground.table(ground.listed(), now.room, now.quiet)
         self.all: Table | None = None
@@ -144,7 +144,7 @@ class _Finder:
         goal = chain[0].target if chain else source
         for pivot in self._pivots(v, source, goal):
             step = self.maker.migrate(v, source, pivot, observed=self.observed(v))
-            if first_lacking(self.now.room, step.takes) < 0:
+            if step.lacking(self.now.room) < 0:
                 return step, [self.maker.migrate(v, pivot, goal, observed=False), *(chain[1:] if chain else ())]
         return None
 
@@ -209,9 +209,9 @@ class _Finder:
         taken: dict[int, int] = {}
         for w in candidates:
             out = way(w)
-            if out is None or any(self.now.room[c] - taken.get(c, 0) < amount for c, amount in out[0].takes):
+            if out is None or any(self.now.room[c] - taken.get(c, 0) < amount for c, amount in _conditions(out[0])):
                 continue
-            for c, amount in out[0].takes:
+            for c, amount in (*out[0].takes, *out[0].burdens):
                 taken[c] = taken.get(c, 0) + amount
             chosen.append((w, out))
             if self._covers(lacks, [step for _, (step, _) in chosen]):
@@ -223,13 +223,13 @@ class _Finder:
         return Detour(tuple(step for _, (step, _) in out), {w: then for w, (_, then) in out}, back)
 
     def _lacks(self, step: Step) -> list[tuple[int, int]]:
-        return [(c, amount - self.now.room[c]) for c, amount in step.takes if self.now.room[c] < amount]
+        return [(c, amount - self.now.room[c]) for c, amount in _conditions(step) if self.now.room[c] < amount]
 
     @staticmethod
     def _covers(lacks: Sequence[tuple[int, int]], steps: Sequence[Step]) -> bool:
         for counter, amount in lacks:
             given = sum(a for step in steps for c, a in step.gives if c == counter)
-            if given - sum(a for step in steps for c, a in step.takes if c == counter) < amount:
+            if given - sum(a for step in steps for c, a in (*step.takes, *step.burdens) if c == counter) < amount:
                 return False
         return True
 
@@ -254,7 +254,7 @@ class _Finder:
         work: list[int] = []
 
         def carry_out(step: Step) -> None:
-            for c, amount in step.takes:
+            for c, amount in (*step.takes, *step.burdens):
                 delta[c] = delta.get(c, 0) - amount
             for c, amount in step.gives:
                 delta[c] = delta.get(c, 0) + amount
@@ -270,8 +270,13 @@ class _Finder:
                 if v in home:
                     continue
                 chain = proposal.then.get(v) or pending[v]
-                if all(room[c] + delta.get(c, 0) >= amount for c, amount in chain[0].takes):
+                if all(room[c] + delta.get(c, 0) >= amount for c, amount in _conditions(chain[0])):
                     home.add(v)
                     for step in chain:
                         carry_out(step)
         return len(home - self.now.returning)
+
+
+def _conditions(step: Step) -> Amounts:
+    """(counter, room that there must be) for the step to start."""
+    return (*step.takes, *((c, 0) for c in step.asks)) if step.asks else step.takes

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from entropy.problem.problem import Indices, Problem, State, positions
-from entropy.scheduling.rooms import Books, Copy, first_lacking, settle
+from entropy.scheduling.rooms import Books, Copy
 from entropy.scheduling.search import Job, Move
 from entropy.scheduling.steps import Changes, Maker, Step, may_enter
 
@@ -78,7 +78,7 @@ class Workshop:
         ``count(demand, consumption)`` is what the search shall count: the larger is always safe.
         """
         node = int(self.problem.host[v])
-        counted = self.books.takes(v, node)
+        counted = self.books.gives(v, node, observed=False)
         used = self.books.gives(v, node, observed=True)
         entered = self.allowed[self.problem.path_of[v]]
         return Job(
@@ -134,7 +134,7 @@ class Workshop:
         """From the very beginning, one at a time, with what every VM truly counts."""
         corrected, room = self.true_start(steps)
         for step in corrected:
-            if first_lacking(room, step.takes) >= 0:
+            if step.lacking(room) >= 0:
                 return False
-            settle(room, step.takes, step.gives)
+            step.carry_out(room)
         return True

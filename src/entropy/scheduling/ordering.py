@@ -25,7 +25,7 @@ from entropy.scheduling.effort import Effort
 from entropy.scheduling.jobs import Workshop, split
 from entropy.scheduling.pivots import Ground
 from entropy.scheduling.proof import nothing_moves, search_everything
-from entropy.scheduling.rooms import Copy, Readable, first_lacking, settle
+from entropy.scheduling.rooms import Copy, Readable
 from entropy.scheduling.search import search
 from entropy.scheduling.steps import Step, scarce
 from entropy.scheduling.timetable import Chains, Priority, play, urgent_first
@@ -185,7 +185,7 @@ class _Arranger:
             return None
         room = Copy(self.ground.room)
         for step in early:
-            settle(room, step.takes, step.gives)
+            step.carry_out(room)
         zones = {n for chain in core.values() for step in chain for n in step.nodes}
         pivots = self._pivots(room, core, zones) if len(core) <= _SMALL else []
         jobs = [self.shop.job(v, chain, pivots) for v, chain in core.items()]
@@ -200,9 +200,9 @@ class _Arranger:
         room = Copy(self.ground.room)
         steps = [*early, *middle, *late]
         for step in steps:
-            if first_lacking(room, step.takes) >= 0:
+            if step.lacking(room) >= 0:
                 return None
-            settle(room, step.takes, step.gives)
+            step.carry_out(room)
         return steps
 
     def _pivots(self, room: Copy, core: Collection[int], near: set[int]) -> list[int]:
@@ -241,7 +241,8 @@ class _Arranger:
             for step in sequence:
                 steps.append(step)
                 moved.add(step.vm)
-                settle(quiet, step.takes, ())
+                for counter, amount in step.takes:
+                    quiet[counter] -= amount
 
         follow(stuck.done)
         while pending and not self.effort.over:
@@ -266,7 +267,7 @@ class _Arranger:
                     break
                 continue
             for step in detour.steps:
-                settle(room, step.takes, step.gives)
+                step.carry_out(room)
             follow(detour.steps)
             pending |= detour.then
             returning |= detour.back
@@ -331,7 +332,7 @@ class _Arranger:
             what = " and ".join(
                 f"{self.books.name(c)} ({self.books.shown(c, a)} needed, {self.books.shown(c, max(stuck.room[c], 0))} free)"
                 for c, a in lacking[:2]
-            )
+            ) or " and ".join(self.books.name(c) for c in step.asks if stuck.room[c] < 0)
             givers = [w for w, chain in stuck.pending.items() if w != v and chain[0].kind == "migrate" and chain[0].source == step.target]
             until = f" until {_names([problem.vm_name(w) for w in givers])} has left" if givers else ""
             sentences.append(f"{problem.vm_name(v)} waits for {what or 'its turn'}{until}")
@@ -363,14 +364,13 @@ def _components(chains: Chains, tight: Collection[int]) -> list[list[int]]:
     for v, chain in chains.items():
         first = -1
         for step in chain:
-            for pairs in (step.takes, step.gives):
-                for counter, _ in pairs:
-                    if counter not in parent or counter == first:
-                        continue
-                    if first < 0:
-                        anchor[v] = first = counter
-                    elif (a := root(counter)) != (b := root(first)):
-                        parent[a] = b
+            for counter in step.counters():
+                if counter not in parent or counter == first:
+                    continue
+                if first < 0:
+                    anchor[v] = first = counter
+                elif (a := root(counter)) != (b := root(first)):
+                    parent[a] = b
     groups: dict[int, list[int]] = {}
     for v, c in anchor.items():
         groups.setdefault(root(c), []).append(v)

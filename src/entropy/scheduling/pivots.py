@@ -51,13 +51,11 @@ class Ground:
     def carry_out(self, steps: Iterable[Step]) -> None:
         """``steps`` have been ordered, one after another."""
         for step in steps:
+            step.carry_out(self.room)
             for counter, amount in step.takes:
-                self.room[counter] -= amount
                 self.quiet[counter] -= amount
                 self._changed.add(counter)
-            for counter, amount in step.gives:
-                self.room[counter] += amount
-                self._changed.add(counter)
+            self._changed.update(counter for counter, _ in step.gives)
             if step.vm >= 0:
                 self.waits[step.vm] = False
             self.done.append(step)

@@ -11,7 +11,7 @@ import numpy as np
 from entropy.problem.problem import Indices, positions
 from entropy.scheduling.effort import Effort
 from entropy.scheduling.jobs import Count, Workshop, split
-from entropy.scheduling.rooms import Copy, first_lacking, settle, summed
+from entropy.scheduling.rooms import Copy, first_lacking, summed
 from entropy.scheduling.search import search
 from entropy.scheduling.steps import Step
 
@@ -43,7 +43,7 @@ def search_everything(shop: Workshop, effort: Effort) -> tuple[list[Step] | None
         return None, False
     room = Copy(shop.books.room)
     for step in early:
-        settle(room, step.takes, step.gives)
+        step.carry_out(room)
     nodes = range(problem.n_nodes)
     jobs = [shop.job(v, chain, nodes) for v, chain in core.items()]
     movers = [replace(job, suspendable=problem.allow_suspend and job.start >= 0) for job in jobs]
@@ -92,7 +92,7 @@ def nothing_moves(shop: Workshop) -> bool:
     free += summed(problem.n_nodes, problem.host[stayers], np.maximum(problem.demand[stayers] - problem.consumption[stayers], 0))
     room = Copy(books.room)
     for step in (shop.maker.single(early, k) for k in range(len(early))):
-        settle(room, (), step.gives)
+        step.carry_out(room)
     fits: dict[bytes, Indices] = {}
     for v in (*migrates.tolist(), *stayers.tolist()):
         key = problem.path_of[v].tobytes() + problem.demand[v].tobytes()
@@ -101,6 +101,9 @@ def nothing_moves(shop: Workshop) -> bool:
                 return False  # not proven
             fits[key] = positions((free >= problem.demand[v]).all(axis=1) & shop.allowed[problem.path_of[v]])
         for n in fits[key].tolist():
-            if n != problem.host[v] and first_lacking(room, books.takes(v, n, int(problem.host[v]))[books.width :]) < 0:
+            if n == problem.host[v]:
+                continue
+            takes = books.takes(v, n, int(problem.host[v]))[books.width :]
+            if first_lacking(room, takes) < 0 and all(room[c] >= 0 for c in books.asks(v, n)):
                 return False
     return True

@@ -14,9 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
-from entropy.problem.problem import Bools, Indices, Integers, Problem, State, positions
+from entropy.problem.problem import Bools, Disjoint, Indices, Integers, Problem, State, positions
 
-__all__ = ["Amounts", "Books", "Copy", "Readable", "Room", "Zones", "first_lacking", "settle", "stays", "summed"]
+__all__ = ["Amounts", "Apart", "Books", "Copy", "Readable", "Room", "Zones", "first_lacking", "stays", "summed"]
 
 Amounts = tuple[tuple[int, int], ...]
 """(counter, amount) pairs.  An amount of 0 asks that the counter be within its limit all the same."""
@@ -77,14 +77,6 @@ def first_lacking(room: Readable, takes: Amounts) -> int:
     return -1
 
 
-def settle(room: Room, takes: Amounts, gives: Amounts) -> None:
-    """An action from start to end: ``room`` after it."""
-    for counter, amount in takes:
-        room[counter] -= amount
-    for counter, amount in gives:
-        room[counter] += amount
-
-
 @dataclass(frozen=True)
 class Zones:
     """A continuous rule that counts VMs, or what they demand, in zones: a group limit, or (one zone) a limit of a set of nodes.
@@ -117,6 +109,48 @@ class Zones:
     def room(self, zone: int) -> int:
         """The room at the beginning, less what moves in bulk take."""
         return self.most - self.now.get(zone, 0) - self.take.get(zone, 0)
+
+    def given(self, zone: int) -> int:
+        """What moves in bulk give back."""
+        return self.give.get(zone, 0)
+
+
+class Apart:
+    """A continuous rule that keeps classes of VMs off each other's nodes.
+
+    Its zones are pairs of a node and a class, ``node * classes + class``: what is there is minus the number of VMs of other classes on
+    the node.  Whoever arrives asks that it be nobody, and counts from then on where the other classes ask.
+    """
+
+    def __init__(self, problem: Problem, rule: Disjoint) -> None:
+        self.source, self.class_of, self.classes = rule.source, rule.class_of, int(rule.class_of.max(initial=0)) + 1
+        self.now = self.counts(problem, positions(problem.state == State.RUNNING), problem.host)
+        self.take, self.give = np.zeros_like(self.now), np.zeros_like(self.now)
+
+    def counts(self, problem: Problem, vms: Indices, node_of: Indices) -> Integers:
+        """int64[N, classes]: how many of ``vms`` are on each node; ``node_of`` by VM."""
+        vms = vms[self.class_of[vms] >= 0]
+        where = node_of[vms].astype(np.int64) * self.classes + self.class_of[vms]
+        return np.bincount(where, minlength=problem.n_nodes * self.classes).reshape(-1, self.classes)
+
+    def zones(self, v: int, node: int) -> tuple[int, list[int]]:
+        """(the zone that ``v`` asks for on ``node``, those where it counts); -1 if the rule does not concern it."""
+        mine = int(self.class_of[v])
+        if mine < 0:
+            return -1, []
+        first = node * self.classes
+        return first + mine, [first + other for other in range(self.classes) if other != mine]
+
+    def room(self, zone: int) -> int:
+        """0 less the VMs of other classes at the beginning, and those that come in bulk."""
+        node, own = divmod(zone, self.classes)
+        there = self.now[node] + self.take[node]
+        return int(there[own] - there.sum())
+
+    def given(self, zone: int) -> int:
+        """How many of other classes leave in bulk."""
+        node, own = divmod(zone, self.classes)
+        return int(self.give[node].sum() - self.give[node, own])
 
 
 def _zones(problem: Problem) -> Iterator[Zones]:
@@ -157,6 +191,7 @@ class Books:
         self.room: list[int] = self.table.ravel().tolist()
         self.rest = self.room
         self.zones = list(_zones(problem))
+        self.apart = [Apart(problem, rule) for rule in problem.disjoint if rule.continuous and not rule.weight]
         self._rules_of: dict[int, list[int]] = {}
         self._rules_on: dict[int, list[int]] = {}
         for number, zones in enumerate(self.zones):
@@ -190,7 +225,21 @@ class Books:
         """
         amounts = self.problem.consumption if observed else self.problem.demand
         pairs = list(enumerate(amounts[v].tolist(), source * self.width))
-        return (*pairs, *self._zones_of(v, source, onto)) if self.zones else tuple(pairs)
+        zones = self._zones_of(v, source, onto) if self.zones else ()
+        return (*pairs, *zones, *self.burdens(v, source)) if self.apart else (*pairs, *zones)
+
+    def asks(self, v: int, target: int) -> tuple[int, ...]:
+        """The counters that must not be below 0 when ``v`` starts to run on ``target``, though it takes nothing of them.
+
+        Once they are not, they can only fall by who asks as well (see ``dependencies``).
+        """
+        found = ((k, rule.zones(v, target)[0]) for k, rule in enumerate(self.apart, len(self.zones)))
+        return tuple([self.counter(k, zone) for k, zone in found if zone >= 0])
+
+    def burdens(self, v: int, node: int) -> Amounts:
+        """What ``v`` counts on ``node``, without asking, where VMs of other classes ask."""
+        found = ((k, zone) for k, rule in enumerate(self.apart, len(self.zones)) for zone in rule.zones(v, node)[1])
+        return tuple([(self.counter(k, zone), 1) for k, zone in found])
 
     def _zones_of(self, v: int, node: int, other: int) -> Amounts:
         """What ``v`` counts in the zones of ``node`` that do not hold the node ``other`` (-1 for none) as well."""
@@ -205,7 +254,7 @@ class Books:
         return tuple(pairs)
 
     def counter(self, number: int, zone: int) -> int:
-        """The counter of a zone of ``zones[number]``."""
+        """The counter of a zone of ``zones[number]``, or (``number`` less than that) of ``apart``."""
         found = self._counter.get((number, zone))
         if found is None:
             found = self._counter[number, zone] = self.cells + len(self._named)
@@ -214,7 +263,7 @@ class Books:
         return found
 
     def zone(self, counter: int) -> tuple[int, int]:
-        """(number in ``zones``, zone) of a counter that is no resource of a node."""
+        """(number in ``zones`` and, after these, ``apart``; zone) of a counter that is no resource of a node."""
         return self._named[counter - self.cells]
 
     def name(self, counter: int) -> str:
@@ -222,7 +271,10 @@ class Books:
         if counter < self.cells:
             node, r = divmod(counter, self.width)
             return f"{self.problem.resources[r]} on {self.problem.node_name(node)}"
-        return f"rule {self.zones[self.zone(counter)[0]].source}"
+        number, zone = self.zone(counter)
+        if (k := number - len(self.zones)) >= 0:
+            return f"rule {self.apart[k].source} on {self.problem.node_name(zone // self.apart[k].classes)}"
+        return f"rule {self.zones[number].source}"
 
     def shown(self, counter: int, amount: int) -> str:
         """An amount of a counter in the documents' units."""
@@ -231,7 +283,7 @@ class Books:
         return f"{amount / float(self.problem.scale[counter % self.width]):g}"
 
     def _open(self, number: int, zone: int) -> None:
-        zones = self.zones[number]
-        self.room.append(zones.room(zone))
+        rule = self.zones[number] if number < len(self.zones) else self.apart[number - len(self.zones)]
+        self.room.append(rule.room(zone))
         if self.rest is not self.room:
-            self.rest.append(zones.room(zone) + zones.give.get(zone, 0))
+            self.rest.append(rule.room(zone) + rule.given(zone))

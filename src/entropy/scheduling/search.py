@@ -81,20 +81,23 @@ class _Search:
     def __init__(self, books: Books, room: Readable, jobs: Sequence[Job], leave_goal: bool) -> None:
         self.jobs, self.leave_goal = jobs, leave_goal
         self.occupies: list[dict[int, Amounts]] = []
+        self.asks: list[dict[int, Amounts]] = []
         for job in jobs:
             nodes = {*job.pivots, job.goal} | ({job.start} if job.start >= 0 else set())
-            self.occupies.append({n: books.takes(job.vm, n) for n in nodes})
+            self.occupies.append({n: books.gives(job.vm, n, observed=False) for n in nodes})
+            self.asks.append({n: (*books.takes(job.vm, n), *((c, 0) for c in books.asks(job.vm, n))) for n in nodes})
         full = Copy(room)
         for job in jobs:
             for counter, amount in job.counted:
                 full[counter] += amount
-        spoken = {c for table in self.occupies for pairs in table.values() for c, _ in pairs}
+        spoken = {c for table in (*self.occupies, *self.asks) for pairs in table.values() for c, _ in pairs}
         self.local = {c: k for k, c in enumerate(sorted(spoken | {c for job in jobs for c, _ in job.at_start}))}
         self.base = [full[c] for c in self.local]
         self.occupies = [{n: self._localise(pairs) for n, pairs in table.items()} for table in self.occupies]
+        self.asks = [{n: self._localise(pairs) for n, pairs in table.items()} for table in self.asks]
         self.at_start = [self._localise(job.at_start) for job in jobs]
         zones = {k for c, k in self.local.items() if c >= books.cells}
-        self.zones = [{n: {c for c, _ in pairs if c in zones} for n, pairs in table.items()} for table in self.occupies]
+        self.zones = [{n: {c for c, a in pairs if c in zones and a} for n, pairs in table.items()} for table in self.asks]
 
     def _localise(self, pairs: Amounts) -> Amounts:
         return tuple((self.local[c], amount) for c, amount in pairs)
@@ -185,4 +188,4 @@ class _Search:
 
     def _fits(self, room: Sequence[int], j: int, target: int, here: int) -> bool:
         same = self.zones[j].get(here, ())
-        return all(counter in same or room[counter] >= amount for counter, amount in self.occupies[j][target])
+        return all(counter in same or room[counter] >= amount for counter, amount in self.asks[j][target])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from entropy.model.plan import ActionType
 from entropy.problem.problem import Bools, Indices, Problem, State, positions
 from entropy.scheduling.durations import DurationModel
-from entropy.scheduling.rooms import Amounts, Books, Readable, summed
+from entropy.scheduling.rooms import Amounts, Books, Readable, Room, first_lacking, summed
 from entropy.scheduling.unorderable import Unorderable
 
 __all__ = ["KINDS", "Changes", "Maker", "Moves", "Step", "changes", "may_enter", "rounded", "scarce"]
@@ -29,7 +29,8 @@ _DECIMALS = 6
 class Step:
     """An action to be ordered.  ``source``: the node that the VM leaves, or where its image lies; ``target``: the one it enters.
 
-    Indices, -1 for none; of a startup or shutdown ``target`` is the node.  ``takes`` at its start, ``gives`` at its end.
+    Indices, -1 for none; of a startup or shutdown ``target`` is the node.  ``takes`` at its start, ``gives`` at its end.  ``asks``:
+    counters that must not be below 0 at its start; ``burdens``: what it takes then whether or not there is room.
     """
 
     kind: ActionType
@@ -39,11 +40,39 @@ class Step:
     seconds: float
     takes: Amounts = ()
     gives: Amounts = ()
+    asks: tuple[int, ...] = ()
+    burdens: Amounts = ()
 
     @property
     def nodes(self) -> tuple[int, ...]:
         """The nodes that must be online for it."""
         return tuple({n for n in (self.source, self.target) if n >= 0})
+
+    def counters(self) -> list[int]:
+        """Every counter that it has to do with."""
+        found = [counter for counter, _ in self.takes]
+        found += [counter for counter, _ in self.gives]
+        if self.asks:
+            found += self.asks
+            found += [counter for counter, _ in self.burdens]
+        return found
+
+    def lacking(self, room: Readable) -> int:
+        """The first counter that keeps it from starting, -1 if none does."""
+        found = first_lacking(room, self.takes)
+        return next((c for c in self.asks if room[c] < 0), -1) if found < 0 and self.asks else found
+
+    def begin(self, room: Room) -> None:
+        """``room`` after its start."""
+        for pairs in (self.takes, self.burdens):
+            for counter, amount in pairs:
+                room[counter] -= amount
+
+    def carry_out(self, room: Room) -> None:
+        """``room`` after it, from start to end."""
+        self.begin(room)
+        for counter, amount in self.gives:
+            room[counter] += amount
 
 
 @dataclass(frozen=True)
@@ -81,6 +110,11 @@ def scarce(chains: Iterable[Sequence[Step]], room: Readable) -> set[int]:
         for step in chain:
             for counter, amount in step.takes:
                 asked[counter] = asked.get(counter, 0) + amount
+            if step.asks:
+                for counter in step.asks:
+                    asked.setdefault(counter, 0)
+                for counter, amount in step.burdens:
+                    asked[counter] = asked.get(counter, 0) + amount
     return {counter for counter, amount in asked.items() if room[counter] < amount}
 
 
@@ -107,9 +141,8 @@ class Maker:
 
     def migrate(self, v: int, source: int, target: int, *, observed: bool = True) -> Step:
         """Live migration; ``observed``: the VM has run on ``source`` since before the plan."""
-        books = self._books
-        gives = books.gives(v, source, observed, target)
-        return Step("migrate", v, source, target, self.seconds("migrate", v, target), books.takes(v, target, source), gives)
+        gives = self._books.gives(v, source, observed, target)
+        return self._arrival("migrate", v, source, target, self.seconds("migrate", v, target), gives)
 
     def suspend(self, v: int, node: int, *, observed: bool = True) -> Step:
         """Suspend in place."""
@@ -118,11 +151,18 @@ class Maker:
     def resume(self, v: int, image: int, target: int) -> Step:
         """Resume on ``target`` from the image on ``image``."""
         seconds = self.seconds("resume", v, target, remote=image != target)
-        return Step("resume", v, image, target, seconds, self._books.takes(v, target))
+        return self._arrival("resume", v, image, target, seconds)
 
     def run(self, v: int, node: int) -> Step:
         """Start a ready VM."""
-        return Step("run", v, -1, node, self.seconds("run", v, node), self._books.takes(v, node))
+        return self._arrival("run", v, -1, node, self.seconds("run", v, node))
+
+    def _arrival(self, kind: ActionType, v: int, source: int, target: int, seconds: float, gives: Amounts = ()) -> Step:
+        books = self._books
+        step = Step(kind, v, source, target, seconds, books.takes(v, target, source if kind == "migrate" else -1), gives)
+        if books.apart:
+            step.asks, step.burdens = books.asks(v, target), books.burdens(v, target)
+        return step
 
     def stop(self, v: int, node: int, *, running: bool) -> Step:
         """Stop a running VM, or discard the image of a sleeping one."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from entropy.scheduling.rooms import Readable, Room, first_lacking
+from entropy.scheduling.rooms import Readable, Room
 from entropy.scheduling.steps import Step, scarce
 
 __all__ = ["Chains", "Played", "Priority", "backlog", "play", "urgent_first"]
@@ -58,6 +58,9 @@ def backlog(chains: Chains, tight: Collection[int]) -> dict[int, float]:
     for k, chain in enumerate(chains.values()):
         for step in chain:
             for counter, _ in step.takes:
+                if counter in tight:
+                    takes.append((number.setdefault(counter, len(number)), k))
+            for counter in step.asks:
                 if counter in tight:
                     takes.append((number.setdefault(counter, len(number)), k))
             for counter, amount in step.gives:
@@ -123,8 +126,7 @@ class _Play:
         return Played(self.sequence, blocked)
 
     def _begin(self, step: Step, now: float) -> None:
-        for counter, amount in step.takes:
-            self.room[counter] -= amount
+        step.begin(self.room)
         heapq.heappush(self.running, (now + step.seconds, len(self.sequence), step))
         self.sequence.append(step)
 
@@ -173,12 +175,12 @@ class _Play:
         if self.off and (node := next((n for n in step.nodes if n in self.off), -1)) >= 0:
             self.waiting_for_node.setdefault(node, set()).add(v)
             return
-        lacking = first_lacking(self.room, step.takes)
+        lacking = step.lacking(self.room)
         if lacking < 0 and self.reserved is not None:
             lacking = self._taken_by_urgent(v, step)
         if lacking >= 0:
             heapq.heappush(self.watching.setdefault(lacking, []), (self.rank[v], v))
-            if (lacking, 0) in step.takes:
+            if (lacking, 0) in step.takes or lacking in step.asks:
                 self.free_of_charge.add(lacking)
             if self.reserved is not None:
                 for counter, amount in step.takes:
