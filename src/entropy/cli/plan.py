@@ -34,7 +34,7 @@ def plan(
         int | None,
         typer.Option("--work-limit", metavar="N", help="Stop after this much work instead: the same plan on every machine."),
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Threads; default: the processors.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Threads that solve sub-problems; default: 2.")] = None,
     dask: Annotated[
         str | None, typer.Option("--dask", metavar="ADDRESS", help="Solve sub-problems on this Dask cluster, as in tcp://host:8786.")
     ] = None,
