@@ -2,7 +2,8 @@
 its sizes and how many there are of it.
 
 An item becomes a VM that is not started yet and must run, a bin a node: every VM could have a node of its own.  So the plan is a
-packing and nothing else; no migration restricts it.
+packing and nothing else; no migration restricts it.  A size below 0 (two published instances have some) is read as 0, so that the optimum
+given for such an instance may be out of reach.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def read(path: Path) -> tuple[Cluster, Policy]:
         capacity = {name: float(next(numbers)) for name in names}
         vms: list[VM] = []
         for _ in range(int(next(numbers))):
-            demand = {name: float(next(numbers)) for name in names}
+            demand = {name: max(float(next(numbers)), 0.0) for name in names}
             for _ in range(int(next(numbers))):
                 vms.append(VM(name=f"v{len(vms)}", state="ready", demand=demand))
     except StopIteration:

@@ -180,7 +180,7 @@ def test_nodes_without_any_room_left_are_packed(seed: int) -> None:
 def test_the_dive_alone_packs_without_waste() -> None:
     problem = _problem(_triplets(10, 5))
     dive = Dive(problem, Tasks(problem), _ones(problem))
-    host = dive.fewer(problem.host, _budget(10.0), 200_000, 0)
+    host = dive.fewer(problem.host, [], _budget(10.0), 200_000, 0)
     assert host is not None
     assert is_viable(problem, host)
     assert (_used(host), dive.bound) == (10, 10)
@@ -190,7 +190,7 @@ def test_the_dive_keeps_groups_apart() -> None:
     apart = Spread(vms=tuple(f"v{k}" for k in range(0, 24, 2)), across="node")
     problem = _problem([(20, 30)] * 24, [apart])
     dive = Dive(problem, Tasks(problem), _ones(problem))
-    host = dive.fewer(problem.host, _budget(10.0), 200_000, 0)
+    host = dive.fewer(problem.host, [], _budget(10.0), 200_000, 0)
     assert host is not None
     assert is_viable(problem, host)
     assert _used(host) == 12  # twelve that keep apart; the relaxation does not know it, and says 8

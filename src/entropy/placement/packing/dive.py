@@ -51,17 +51,18 @@ class Dive:
         self._aim = 0
         self._root: _Root | None = None
 
-    def fewer(self, host: Indices, budget: Budget, patience: int, seed: int) -> Indices | None:
+    def fewer(self, host: Indices, seen: list[Indices], budget: Budget, patience: int, seed: int) -> Indices | None:
         """A placement that costs less than ``host``, or ``None``; up to half of the budget goes into the relaxation at first.
 
-        ``patience``: comparisons of the ejection search at each depth.  The first dive aims at the bound; those that fail make the next
-        ones aim higher.  As many dives as the budget has workers go down side by side.
+        ``seen``: other placements, whose nodes are patterns to begin with; ``patience``: comparisons of the ejection search at each
+        depth.  The first dive aims at the bound; those that fail make the next ones aim higher.  As many dives as the budget has workers
+        go down side by side.
         """
         may_move = self.tasks.may_move(host)
         free = may_move & self.tasks.receives[host]
         fixed = np.where(free, -1, host).astype(np.int32)
         if self._root is None or not np.array_equal(self._root.fixed, fixed):
-            self._root = self._relax(host, fixed, free, budget)
+            self._root = self._relax(host, seen, fixed, free, budget)
         root = self._root
         if root.classes is None or root.columns is None:
             return None
@@ -98,7 +99,7 @@ class Dive:
         closed = problem.domains[rows][:, ~self.tasks.receives]
         return bool((free == (problem.runs_at_end() & ~problem.held)).all() and not closed.any())
 
-    def _relax(self, host: Indices, fixed: Indices, free: Bools, budget: Budget) -> _Root:
+    def _relax(self, host: Indices, seen: list[Indices], fixed: Indices, free: Bools, budget: Budget) -> _Root:
         problem = self.problem
         room, anchored = self.tasks.fixed_room(host, free)
         base = int(self.node_cost[anchored].sum())
@@ -114,20 +115,22 @@ class Dive:
         if classes is None:
             return _Root(fixed, room, base, None, None)
         effort = effort_of(budget, (budget.remaining() if budget.work is None else budget.work) / 2)
-        columns = generate(classes, _present(classes, host), effort)
+        columns = generate(classes, _present(classes, [host, *seen]), effort)
         budget.spend(effort.spent)
         return _Root(fixed, room, base, classes, columns)
 
 
-def _present(classes: Classes, host: Indices) -> Pool:
-    """The patterns of the placement as it is."""
+def _present(classes: Classes, hosts: list[Indices]) -> Pool:
+    """The patterns of the nodes in these placements."""
     pool = Pool()
-    class_of = np.full(len(host), -1, dtype=np.int64)
-    for k, vms in enumerate(classes.vms):
-        class_of[vms] = k
-    for m, nodes in enumerate(classes.nodes):
-        for n in nodes:
-            inside = class_of[(host == n) & (class_of >= 0)]
-            if len(inside):
-                pool.add(m, np.bincount(inside, minlength=len(classes.vms)).astype(np.int64))
+    number = len(classes.vms)
+    kind: dict[int, int] = {int(n): m for m, nodes in enumerate(classes.nodes) for n in nodes}
+    vms = np.concatenate(classes.vms)
+    class_of = np.repeat(np.arange(number), [len(members) for members in classes.vms])
+    for host in hosts:
+        order = np.argsort(host[vms], kind="stable")
+        nodes, starts = np.unique(host[vms][order], return_index=True)
+        for n, inside in zip(nodes.tolist(), np.split(class_of[order], starts[1:]), strict=True):
+            if n in kind:
+                pool.add(kind[n], np.bincount(inside, minlength=number).astype(np.int64))
     return pool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,16 @@ _LEFT_OVER = 1_000_000
 """Comparisons for what bin completion leaves over."""
 _LARGEST = 200_000_000
 """Nodes x VMs on one of them up to which everything is packed anew."""
-_LIMITS = (LIMIT, LIMIT, 5 * LIMIT, 5 * LIMIT)
-"""Branches for each node, one trial after another."""
+_TRIALS = ((SAMPLE, LIMIT), (SAMPLE, LIMIT), (2 * SAMPLE, 10 * LIMIT), (12 * SAMPLE, 100 * LIMIT))
+"""Candidates and branches for each node, one trial after another."""
+_NOISE = 0.8
+"""What a VM counts at least of its size when the order is shuffled."""
+_SEEN = 12
+"""Placements that the relaxation begins with."""
+_FIRST = 2
+"""Trials with some of the nodes."""
+_BRANCHES = 40_000_000
+"""Branches of all nodes together."""
 _ATTEMPT = 1e-3
 """Work of setting up an attempt."""
 _TURNS = 2
@@ -81,6 +89,7 @@ class _Fewer:
     budget: Budget
     gained: bool = False
     proven: int = 0
+    seen: list[Indices] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.tasks = Tasks(self.problem)
@@ -99,7 +108,7 @@ class _Fewer:
         while self.cost > self.bound and not self.budget.over:
             if not self._close_nodes(patience):
                 return
-            found = self._dive.fewer(self.host, self.budget, patience // 2, int(self.rng.integers(1 << 30)))
+            found = self._dive.fewer(self.host, self.seen, self.budget, patience // 2, int(self.rng.integers(1 << 30)))
             self.bound = max(self.bound, self._dive.bound)
             self.proven = max(self.proven, self._dive.proven)
             if found is None or not self._accept(found):
@@ -122,18 +131,30 @@ class _Fewer:
         """Fill the nodes with most room left from scratch by bin completion: some of them, then more, at last all."""
         for part in _PARTS:
             trial = 0
-            while trial < len(_LIMITS) and self.cost > self.bound and not self.budget.over:
+            while trial < (_FIRST if part < 1.0 else len(_TRIALS)) and self.cost > self.bound and not self.budget.over:
                 task = self._afresh(part, self.budget.seed + trial)
                 if task is None:
                     break
                 rows = np.arange(len(task.nodes), dtype=np.int32)
                 needed = self._enough(task.room, task.state.demand.sum(axis=0)) + trial
-                run = fill.on(len(task.vms) * SAMPLE)
+                sample, limit = _TRIALS[trial]
+                if trial % 2:
+                    self._shuffle(task)
+                limit = min(limit, max(_BRANCHES // needed, LIMIT))
+                run = fill.on(len(task.vms) * sample)
                 for some in (rows[:needed], rows[needed:]):
-                    self.budget.spend(run(task.state, some, SAMPLE, _LIMITS[trial]) * WORK)
+                    self.budget.spend(run(task.state, some, sample, limit) * WORK)
                 trial += 1
-                if pack(task.state, _LEFT_OVER, self.budget) and self._accept(task.merged(self.host, self.node_cost)):
+                packed = pack(task.state, _LEFT_OVER, self.budget)
+                found = task.merged(self.host, self.node_cost)
+                self.seen = [*self.seen[1 - _SEEN :], found]
+                if packed and self._accept(found):
                     trial = 0
+
+    def _shuffle(self, task: Task) -> None:
+        """Another order of VMs, not quite the largest first."""
+        pool = task.state.pool[: task.state.left[0]]
+        pool[:] = pool[np.argsort(task.state.size[pool] * self.rng.uniform(_NOISE, 1.0, len(pool)), kind="stable")]
 
     def _afresh(self, part: float, seed: int) -> Task | None:
         """All that may move on ``part`` of the nodes in use, those with most room left, nowhere; nodes in the order to fill them in."""
