@@ -87,7 +87,7 @@ def test_a_configuration_and_a_policy_are_rehearsed(
         ("--step 1", ["--step", "is 1", "10 to 86400"]),
         ("--headroom 2", ["--headroom", "0 to 0.9"]),
         ("--speed 0.1", ["--speed"]),
-        ("--objective balance", ["--objective", "'balance'", "repair, consolidate"]),
+        ("--objective fast", ["--objective", "'fast'", "repair, consolidate, balance"]),
         ("--nodes 1 --vms 100", ["--nodes", "100 VMs need", "1 node offer", "GiB", "more nodes"]),
         ("--trace nowhere.csv", ["nowhere.csv", "No such file"]),
         ("--policy nowhere.yaml", ["nowhere.yaml"]),

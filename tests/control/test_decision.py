@@ -15,8 +15,8 @@ from entropy.control.sentence import describe
 from entropy.control.settings import LoopSettings, Simplify
 from entropy.model.amounts import memory, seconds
 from entropy.model.cluster import VM, Cluster
-from entropy.model.errors import InfeasibleError, InputError, InvalidPlanError, NoPlanInTimeError
-from entropy.model.plan import NodesFigure, Plan, Summary
+from entropy.model.errors import InfeasibleError, InvalidPlanError, NoPlanInTimeError
+from entropy.model.plan import Figure, NodesFigure, Plan, Summary
 from entropy.model.policy import Objective, Policy
 from entropy.simulation.cluster import SimulatedCluster
 from simulated_world import cluster_of, migrate
@@ -24,6 +24,14 @@ from simulated_world import cluster_of, migrate
 FINE = cluster_of({"a": "n1", "b": "n2", "c": "n2"})
 OVER = cluster_of(dict.fromkeys("abcde", "n1"), nodes=2)
 MOVE = migrate("m", "a", "n1", "n2")  # 11 s, so 22 node-seconds
+
+
+def plan_of(*actions: object, unsatisfied: tuple[str, ...] = (), bound: int | None = None) -> Plan:
+    nodes = NodesFigure(before=2, after=1, lower_bound=bound)
+    return Plan(actions=actions, summary=Summary(nodes=nodes, unsatisfied=unsatisfied))  # type: ignore[arg-type]
+
+
+NOTHING = plan_of()
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,12 @@ class Flaw:
 class MadeUp:
     """A planner and a verifier with given answers; keeps what it was asked."""
 
-    def __init__(self, repair: Plan | Exception, consolidate: Plan | Exception, held: Plan | Exception | None = None) -> None:
+    def __init__(
+        self, repair: Plan | Exception, consolidate: Plan | Exception, held: Plan | Exception | None = None, *,
+        balance: Plan | Exception = NOTHING,
+    ) -> None:  # fmt: skip
         self.answers, self.held, self.asked = (
-            {"repair": repair, "consolidate": consolidate},
+            {"repair": repair, "consolidate": consolidate, "balance": balance},
             held,
             list[tuple[str, frozenset[str], Cluster]](),
         )
@@ -70,14 +81,6 @@ class MadeUp:
         self, cluster: Cluster, settings: LoopSettings = EXACT, *, policy: Policy | None = None, held: frozenset[str] = frozenset()
     ) -> Decision:
         return decide(View(cluster=cluster, policy=policy or Policy(), held=held), settings, self.plan, self.verify)
-
-
-def plan_of(*actions: object, unsatisfied: tuple[str, ...] = (), bound: int | None = None) -> Plan:
-    nodes = NodesFigure(before=2, after=1, lower_bound=bound)
-    return Plan(actions=actions, summary=Summary(nodes=nodes, unsatisfied=unsatisfied))  # type: ignore[arg-type]
-
-
-NOTHING = plan_of()
 
 
 def test_a_viable_cluster_is_not_repaired_only_consolidated() -> None:
@@ -167,12 +170,99 @@ def test_a_plan_that_breaks_something_that_was_whole_is_never_executed() -> None
     assert it.decide(OVER).act
 
 
-def test_objectives_repair_never_gains_and_balance_is_refused_by_name() -> None:
+def test_objective_repair_never_gains() -> None:
     it = MadeUp(AssertionError(), AssertionError())
     assert it.decide(FINE, policy=Policy(objective="repair")).kind == "idle"
     assert it.decide(FINE, EXACT.model_copy(update={"objective": "repair"})).kind == "idle"
-    with pytest.raises(InputError, match="balance"):
-        it.decide(FINE, policy=Policy(objective="balance"))
+
+
+# -- balance ------------------------------------------------------------------------------------------------------
+
+BALANCE = Policy(objective="balance", weights={"memory": 1.0})
+LEANING = cluster_of({"a": "n1", "b": "n1", "c": "n1"}, nodes=2)  # 75 % against 0 %; 50 % against 25 % with one move
+
+
+@pytest.mark.parametrize(("least", "acts"), [(0.0, True), (5.0, True), (50.0, True), (50.1, False)])
+def test_a_smaller_spread_is_worth_its_moves_from_so_many_percentage_points_on(least: float, acts: bool) -> None:
+    it = MadeUp(AssertionError(), AssertionError(), balance=plan_of(MOVE))
+    found = it.decide(LEANING, EXACT.model_copy(update={"min_spread_gain": least, "horizon": 1e-3}), policy=BALANCE)
+    assert (found.kind, found.cause, found.spread, found.spread_possible) == ("act" if acts else "keep", "balance", 0.75, 0.25)
+    told = describe(found, LEANING, 7)
+    if acts:
+        assert told == "Plan 7: 1 move, 1.22 GiB, about 11 s; narrows the spread from 75 % to 25 %."
+    else:
+        assert told == (
+            "Watching 2 nodes, 3 VMs. 1 node in use; the spread is 75 % (25 % possible), but 1 move, 1.22 GiB would gain only 50 "
+            "percentage points. Nothing done."
+        )
+
+
+def test_a_plan_that_widens_the_spread_is_never_worth_it() -> None:
+    """As it may where the planner counts something that the loop does not."""
+    even = cluster_of({"a": "n1", "b": "n1", "c": "n1", "d": "n2"}, nodes=3)
+    for useless in (migrate("m", "d", "n2", "n1"), migrate("m", "d", "n2", "n3")):
+        it = MadeUp(AssertionError(), AssertionError(), balance=plan_of(useless))
+        found = it.decide(even, EXACT.model_copy(update={"min_spread_gain": 0.0}), policy=BALANCE)
+        assert found.kind == "idle"
+        assert describe(found, even) == "Watching 3 nodes, 4 VMs. 2 nodes in use; the spread is 75 %. Nothing to gain was found."
+
+
+def test_the_least_spread_is_said_to_be_proven_only_with_a_proof_and_with_its_conditions() -> None:
+    settings, held = EXACT.model_copy(update={"headroom": 0.1}), frozenset({"a"})
+    for bound, words in ((0.75, "the spread is 75 %, proven the least"), (0.5, "the spread is 75 %")):
+        nothing = Plan(summary=Summary(balance=Figure(value=0.75, lower_bound=bound)))
+        found = MadeUp(AssertionError(), AssertionError(), balance=nothing).decide(LEANING, settings, policy=BALANCE, held=held)
+        told = describe(found, LEANING)
+        assert f"; {words} with 10 % of cpu kept free while 1 VM cools down. Nothing to " in told
+    even = cluster_of({"a": "n1", "b": "n2"})
+    it = MadeUp(AssertionError(), AssertionError(), balance=AssertionError())  # not even asked
+    assert describe(it.decide(even, policy=BALANCE), even) == (
+        "Watching 2 nodes, 2 VMs. 2 nodes in use; the spread is 0 %, too little to act on. Nothing to do."
+    )
+
+
+def test_an_overload_is_mended_before_anything_is_balanced_and_what_cannot_be_does_not_stop_it() -> None:
+    mends = MadeUp(plan_of(MOVE), AssertionError(), balance=AssertionError())
+    assert mends.decide(OVER, policy=BALANCE).cause == "repair"
+    it = MadeUp(plan_of(unsatisfied=("e has no other place",)), AssertionError(), balance=plan_of(MOVE))
+    found = it.decide(OVER, policy=BALANCE)
+    assert (found.kind, found.cause) == ("act", "balance")
+    assert describe(found, OVER, 7).endswith("from 125 % to 75 %. n1 is overloaded (memory 125 %) and cannot be mended.")
+
+
+def test_what_moved_lately_never_moves_for_balance_and_no_plan_is_no_gain() -> None:
+    it = MadeUp(AssertionError(), AssertionError(), balance=NOTHING)
+    it.decide(LEANING, policy=BALANCE, held=frozenset({"a"}))
+    assert [asked[:2] for asked in it.asked] == [("balance", {"a"})]
+    for refusal in (InfeasibleError("no"), NoPlanInTimeError("no")):
+        assert MadeUp(AssertionError(), AssertionError(), balance=refusal).decide(LEANING, policy=BALANCE).kind == "idle"
+    refused = MadeUp(AssertionError(), AssertionError(), balance=InvalidPlanError("no", ["a1 overloads n2"])).decide(
+        LEANING, policy=BALANCE
+    )
+    assert (refused.kind, refused.cause, refused.reasons) == ("refused", "balance", ("a1 overloads n2",))
+
+
+def test_strained_nodes_are_relieved_with_few_moves_not_onto_few_nodes_when_load_is_to_be_balanced() -> None:
+    crowded = cluster_of(dict.fromkeys("abcdefg", "n1") | {"h": "n2"}, memory=100)
+    nearly = replace(crowded, vms=tuple(replace(v, demand={**v.demand, "cpu": 1.1}) for v in crowded.vms))
+    it = MadeUp(plan_of(MOVE), AssertionError(), balance=AssertionError())
+    found = it.decide(nearly, EXACT.model_copy(update={"headroom": 0.1}), policy=Policy(objective="balance"))
+    assert (found.kind, found.cause, [asked[0] for asked in it.asked]) == ("act", "repair", ["repair"])
+    assert describe(found, nearly, 1).startswith("n1 is nearly full (cpu 96.2 %). Plan 1 relieves it")
+
+
+def test_the_policys_weights_and_trade_off_hold_in_the_loop() -> None:
+    """One move evens memory out: 25 points for 1250 MiB, worth it at 60 MiB a point, not at 40."""
+
+    async def scenario(it: Controlled) -> None:
+        await it.run(2)
+
+    start = cluster_of({"a": "n1", "b": "n1", "c": "n1", "d": "n2"})
+    for trade_off, moves in ((None, 1), (60.0, 1), (20.0, 0)):
+        policy = Policy(objective="balance", weights={"memory": 1.0}, trade_off=trade_off)
+        it = controlled(lambda: SimulatedCluster(start), scenario, policy=policy)
+        assert len(it.moves()) == moves
+        assert it.notes.faults == []
 
 
 # -- sentences ----------------------------------------------------------------------------------------------------
@@ -239,3 +329,28 @@ def test_noisy_load_makes_no_vm_move_back_and_forth(seed: int, simplified: bool)
     assert [event.text for event in it.world.trace if event.what == "begun" and event.at > 1e6 + 7200] == []
     assert it.end is not None
     assert len(it.end.running_on) <= 4
+
+
+def test_noisy_load_is_balanced_once_and_then_left_alone() -> None:
+    """Four hours of load that wavers by 15 %, all of it on two of eight nodes at first."""
+    base = cluster_of({f"v{k}": f"n{k % 2 + 1}" for k in range(24)}, memory=512, capacity=8192, nodes=8)
+    draw = random.Random(3)
+    vms = tuple(replace(v, demand={**v.demand, "cpu": draw.choice([0.2, 0.24, 0.26, 0.8])}) for v in base.vms)
+
+    async def scenario(it: Controlled) -> None:
+        await it.run(4 * 12)
+
+    it = controlled(
+        lambda: SimulatedCluster(replace(base, vms=vms), load=noisy(0, 0.15)),
+        scenario,
+        settings=LoopSettings(interval=300.0, work_limit=1.0, workers=1, min_spread_gain=10.0),
+        policy=Policy(objective="balance"),
+    )
+    moved = it.moves()
+    assert it.notes.faults == []
+    assert it.world.incidents == []
+    assert 12 <= len(moved) <= 2 * len(vms)
+    assert max(moved.count(vm) for vm in set(moved)) <= 3
+    assert [event.text for event in it.world.trace if event.what == "begun" and event.at > 1e6 + 7200] == []
+    assert it.end is not None
+    assert len(it.end.running_on) == 8

@@ -229,10 +229,10 @@ def test_a_policy_that_cannot_be_planned_for_is_said_and_nothing_happens() -> No
     async def scenario(it: Controlled) -> None:
         await it.run(2)
 
-    it = controlled(lambda: SimulatedCluster(cluster_of(SCATTERED)), scenario, policy=Policy(objective="balance"))
+    it = controlled(lambda: SimulatedCluster(cluster_of(SCATTERED)), scenario, policy=Policy(objective="balance", weights={"gpu": 1.0}))
     assert it.moves() == []
     assert it.notes.rounds[0].level == "error"
-    assert "balance" in it.notes.sentences[0]
+    assert "weights: names 'gpu', which no node and no VM has (accepted: cpu, memory)" in it.notes.sentences[0]
     assert it.notes.faults == []
 
 

@@ -53,7 +53,7 @@ def simulate(
     ] = None,
     mixed_nodes: Annotated[bool, typer.Option("--mixed-nodes", help="Three models of nodes instead of one.")] = False,
     objective: Annotated[
-        str | None, typer.Option("--objective", metavar="O", help="repair or consolidate; beats the Policy's.", show_default=False)
+        str | None, typer.Option("--objective", metavar="O", help="repair, consolidate or balance; beats the Policy's.", show_default=False)
     ] = None,
     policy: Annotated[str | None, POLICY] = None,
     config: Annotated[
@@ -159,6 +159,7 @@ def _check(name: str, value: float | None, least: float, most: float) -> None:
 
 def _check_objective(objective: str | None) -> None:
     from entropy.model.errors import InputError
+    from entropy.model.policy import OBJECTIVES
 
-    if objective not in (None, "repair", "consolidate"):
-        raise InputError(f"is {objective!r}, which the control loop cannot follow", where="--objective", accepted="repair, consolidate")
+    if objective is not None and objective not in OBJECTIVES:
+        raise InputError(f"{objective!r} is no objective", where="--objective", accepted=", ".join(OBJECTIVES))

@@ -9,7 +9,9 @@ The rules, in this order:
 2. It is viable, or what is wrong cannot be mended, and **fewer nodes are possible** (objective ``consolidate``): the plan is
    worth it when ``freed nodes x horizon > sum over moves (duration x 2 nodes x move cost)``, both in node-seconds.
    Gains are looked for in the cautious view (``control/caution.py``) and never with VMs that moved lately, so that the
-   next breath of load does not undo them.
+   next breath of load does not undo them.  With objective ``balance`` it is the **spread** that may be smaller: worth it when it shrinks
+   by ``minSpreadGain`` percentage points or more, every VM counted with its recent peak; what a point may cost in moved memory is
+   the policy's ``tradeOff``.
 3. Else nothing.
 """
 
@@ -27,17 +29,19 @@ from entropy.control.safety import Finding, Verifier, caused
 from entropy.control.settings import LoopSettings
 from entropy.formats.documents import digest
 from entropy.model.cluster import Cluster
-from entropy.model.errors import InfeasibleError, InputError, InvalidPlanError, NoPlanInTimeError
+from entropy.model.errors import InfeasibleError, InvalidPlanError, NoPlanInTimeError
 from entropy.model.plan import Action, Plan
 from entropy.model.policy import Objective, Policy
 
 __all__ = ["Decision", "DecisionKind", "Planned", "Planner", "View", "decide"]
 
 DecisionKind = Literal["idle", "act", "keep", "stuck", "late", "refused"]
-"""Nothing to do; execute the plan; fewer nodes are possible but not worth it; proven impossible; no plan in time; the plan
+"""Nothing to do; execute the plan; fewer nodes, or less spread, are possible but not worth it; proven impossible; no plan in time; the plan
 did not pass verification (a fault of ours, never executed)."""
 
 _MOVES = ("migrate", "suspend", "resume")
+_LEAST_POINTS = 1e-4
+"""Spread is told apart to a millionth of capacity."""
 _NODES_BUSY = 2
 """A move keeps its source and its destination busy."""
 
@@ -72,7 +76,8 @@ class Planner(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class Decision:
     """What was decided and why.  Amounts in MiB and seconds; ``gain`` and ``cost`` in node-seconds.  ``strained``: phrases for the
-    nodes that the plan relieves before they are overloaded."""
+    nodes that the plan relieves before they are overloaded.  ``spread`` now, the least that the plan reaches, and what it is
+    proven not to go below, as shares; ``None`` where they do not matter."""
 
     kind: DecisionKind
     cause: Objective | None = None
@@ -88,6 +93,9 @@ class Decision:
     cost: float = 0.0
     cooling: int = 0
     kept_free: float = 0.0
+    spread: float | None = None
+    spread_possible: float | None = None
+    spread_bound: float | None = None
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -100,8 +108,6 @@ class Decision:
 def decide(view: View, settings: LoopSettings, plan: Planner, verify: Verifier) -> Decision:
     """Act or not, and how.  Raises ``InputError`` for a policy that cannot be planned for."""
     objective = settings.objective or view.policy.objective or "consolidate"
-    if objective == "balance":
-        raise InputError("is balance, which the control loop cannot follow yet", path="objective", accepted="consolidate, repair")
     violations = verify(view.cluster, Plan(), view.policy)
     running = {vm.name for vm in view.cluster.vms if vm.state == "running"}
     base = Decision(
@@ -111,7 +117,7 @@ def decide(view: View, settings: LoopSettings, plan: Planner, verify: Verifier) 
         cooling=len(view.held & running),
         kept_free=settings.kept_free,
     )
-    relieved = _relieve(view, base, settings, plan)
+    relieved = _relieve(view, base, settings, plan, "repair" if objective == "balance" else "consolidate")
     if relieved.act and not (violations and relieved.unsatisfied):
         relieved = _checked(view, relieved, violations, verify)
         if relieved.act:
@@ -123,13 +129,15 @@ def decide(view: View, settings: LoopSettings, plan: Planner, verify: Verifier) 
         base = replace(mended, plan=None) if mended.kind == "idle" else mended
     if objective == "repair" or base.kind != "idle":
         return base
-    return _checked(view, _consolidate(view, base, settings, plan), violations, verify)
+    gaining = _balance if objective == "balance" else _consolidate
+    return _checked(view, gaining(view, base, settings, plan), violations, verify)
 
 
-def _relieve(view: View, base: Decision, settings: LoopSettings, plan: Planner) -> Decision:
+def _relieve(view: View, base: Decision, settings: LoopSettings, plan: Planner, towards: Objective) -> Decision:
     """Strained nodes get their headroom back, and with it whatever else is wrong is mended; ``base`` where nothing comes of it.
 
-    First with the VMs of strained nodes alone, onto as few further nodes as possible; where that does not do, as any repair.
+    First with the VMs of strained nodes alone, ``towards`` as few further nodes as possible or the fewest moves; where that does not
+    do, as any repair.
     """
     real = effective(view.cluster, view.policy)
     nodes = strained(real, settings.kept_free)
@@ -139,7 +147,7 @@ def _relieve(view: View, base: Decision, settings: LoopSettings, plan: Planner) 
     marked = replace(base, strained=tuple(nodes.values()))
     staying = frozenset(vm.name for vm in careful.vms if vm.state == "running" and vm.node not in nodes)
     for held in dict.fromkeys((staying.union(view.held), staying)):
-        found = _mend(replace(view, cluster=careful), marked, plan, held, "consolidate")
+        found = _mend(replace(view, cluster=careful), marked, plan, held, towards)
         if found.act and not found.unsatisfied:
             break
     else:
@@ -210,6 +218,46 @@ def _consolidate(view: View, base: Decision, settings: LoopSettings, plan: Plann
     gain, cost = saved * settings.horizon, _cost(found, settings.move_cost)
     worth = saved >= settings.min_gain and gain > cost
     return replace(decided, kind="act" if worth else "keep", plan=found, freed=freed, gain=gain, cost=cost)
+
+
+def _balance(view: View, base: Decision, settings: LoopSettings, plan: Planner) -> Decision:
+    """Planned with every node's headroom kept; judged without it, as capacities that differ by it would distort shares."""
+    from entropy.planning.gain import spread_before_and_after
+
+    real = effective(view.cluster, view.policy)
+    measured = cautious(real, view.peaks, 0.0)
+    before, _ = spread_before_and_after(measured, view.policy, Plan())
+    if _points(before, 0.0) < max(settings.min_spread_gain, _LEAST_POINTS):  # no arrangement gains enough: not worth a search every round
+        return replace(base, cause="balance", spread=before)
+    try:
+        result = plan(cautious(real, view.peaks, settings.kept_free), view.policy, "balance", view.held)
+    except (InfeasibleError, NoPlanInTimeError):  # as for consolidation
+        return base
+    except InvalidPlanError as problem:
+        return replace(base, kind="refused", cause="balance", reasons=problem.violations)
+    found = replace(result.plan, cluster=digest(view.cluster))
+    before, after = spread_before_and_after(measured, view.policy, found)
+    figure = found.summary.balance if found.summary else None
+    proven = figure is not None and figure.lower_bound is not None and figure.lower_bound >= figure.value
+    decided = replace(
+        base,
+        cause="balance",
+        spread=before,
+        spread_possible=after,
+        spread_bound=before if proven and not found.actions else figure.lower_bound if figure else None,
+        unsatisfied=base.unsatisfied or (found.summary.unsatisfied if found.summary else ()),
+        reasons=base.reasons or result.reasons,
+        warnings=tuple(dict.fromkeys((*base.warnings, *result.warnings))),
+    )
+    points = _points(before, after)
+    if not found.actions or points < _LEAST_POINTS:
+        return replace(decided, spread_possible=before)
+    return replace(decided, kind="act" if points >= settings.min_spread_gain else "keep", plan=found)
+
+
+def _points(before: float, after: float) -> float:
+    """Percentage points between two spreads, without the noise of the subtraction."""
+    return round((before - after) * 100, 4)
 
 
 def _checked(view: View, decision: Decision, before: Sequence[Finding], verify: Verifier) -> Decision:

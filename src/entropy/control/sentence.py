@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from entropy.model.amounts import count, memory, seconds
+from entropy.model.amounts import count, memory, seconds, three_digits
 
 if TYPE_CHECKING:
     from entropy.control.decision import Decision
@@ -29,7 +29,7 @@ def describe(decision: Decision, cluster: Cluster, number: int | None = None, *,
         case "refused":
             return f"The plan did not pass verification and is not executed: {_reason(decision.reasons)}"
         case "keep":
-            return f"{_watching(decision, cluster)} {_not_worth(decision)}"
+            return f"{_watching(decision, cluster)}{_not_worth(decision, cluster)}"
         case "idle":
             return _idle(decision, cluster)
 
@@ -50,6 +50,8 @@ def _acting(decision: Decision, cluster: Cluster, number: int | None, dry_run: b
         left = f" What cannot be mended: {_reason(decision.unsatisfied)}" if decision.unsatisfied else ""
         does = "mends what can be mended" if left else "mends it" if decision.broken or not decision.strained else "relieves it"
         text = f"{why}. {plan} {does}: {what}{frees}.{left}"
+    elif decision.cause == "balance":
+        text = f"{plan}: {what}; narrows the spread from {_share(decision.spread)} to {_share(decision.spread_possible)}.{_also(decision)}"
     else:
         worth = f"freeing {count(len(decision.freed), 'node')} is worth more than the moves"
         text = f"{plan}: {what}{frees}; {worth}.{_also(decision)}"
@@ -72,6 +74,8 @@ def _idle(decision: Decision, cluster: Cluster) -> str:
     if decision.broken:
         reason = _reason(decision.unsatisfied or decision.reasons)
         return f"{_wrong(decision)} and cannot be mended{': ' + reason if reason else '.'} Nothing else to do."
+    if decision.cause == "balance":
+        return _balanced(decision, cluster)
     if decision.bound is not None and decision.bound >= decision.in_use:
         proof = f"{decision.in_use} is proven the least{_conditions(decision)}. "
         return f"{_watching(decision, cluster)}; {proof}Nothing to do."
@@ -79,6 +83,16 @@ def _idle(decision: Decision, cluster: Cluster) -> str:
         need = f"at least {decision.bound} {'is' if decision.bound == 1 else 'are'} needed{_conditions(decision)}. "
         return f"{_watching(decision, cluster)}; {need}Nothing to gain was found."
     return f"{_watching(decision, cluster)}, every rule is kept. Nothing to do."
+
+
+def _balanced(decision: Decision, cluster: Cluster) -> str:
+    spread, bound = decision.spread or 0.0, decision.spread_bound
+    text = f"{_watching(decision, cluster)}; the spread is {_share(spread)}"
+    if bound is not None and bound >= spread:
+        return f"{text}, proven the least{_conditions(decision)}. Nothing to do."
+    if decision.spread_possible is None:
+        return f"{text}, too little to act on. Nothing to do."
+    return f"{text}{_conditions(decision)}. Nothing to gain was found."
 
 
 def _watching(decision: Decision, cluster: Cluster) -> str:
@@ -95,11 +109,18 @@ def _conditions(decision: Decision) -> str:
     return f" {' '.join(parts)}" if parts else ""
 
 
-def _not_worth(decision: Decision) -> str:
+def _not_worth(decision: Decision, cluster: Cluster) -> str:
     assert decision.plan is not None
     moves = sum(a.type in _MOVES for a in decision.plan.actions)
+    if decision.cause == "balance":
+        points = three_digits(100 * ((decision.spread or 0.0) - (decision.spread_possible or 0.0)))
+        what = ", ".join(_content(decision.plan, cluster)[:-1])
+        return (
+            f"; the spread is {_share(decision.spread)} ({_share(decision.spread_possible)} possible), but {what} would gain "
+            f"only {points} percentage points. Nothing done.{_also(decision)}"
+        )
     return (
-        f"({decision.possible} possible), but {count(moves, 'move')} would cost {_figure(decision.cost)} node-seconds and gain "
+        f" ({decision.possible} possible), but {count(moves, 'move')} would cost {_figure(decision.cost)} node-seconds and gain "
         f"{_figure(decision.gain)}. Nothing done.{_also(decision)}"
     )
 
@@ -132,6 +153,10 @@ def listed(names: Sequence[str], most: int = 4) -> str:
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+
+
+def _share(value: float | None) -> str:
+    return f"{three_digits(100 * (value or 0.0))} %"
 
 
 def _figure(value: float) -> str:

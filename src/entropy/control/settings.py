@@ -98,6 +98,7 @@ class LoopSettings(BaseModel):
     horizon: PositiveSeconds = 3600.0
     move_cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     min_gain: Annotated[int, Field(ge=1)] = 1
+    min_spread_gain: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 5.0  # percentage points
     cool_down: Seconds = 600.0
     headroom: Annotated[float, Field(ge=0, lt=1)] | None = None
     peak_window: Seconds = 300.0
@@ -106,7 +107,7 @@ class LoopSettings(BaseModel):
 
     @property
     def kept_free(self) -> float:
-        """Share of every node's cpu that consolidation leaves free: as set; else 10 %, or none with whole processing units."""
+        """Share of every node's cpu that consolidation and balance leave free: as set; else 10 %, or none with whole processing units."""
         if self.headroom is not None:
             return self.headroom
         return 0.0 if self.simplify.activate else 0.1
