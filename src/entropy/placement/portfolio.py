@@ -38,8 +38,8 @@ from entropy.problem.problem import Problem
 __all__ = ["place", "place_part", "primary_bound"]
 
 
-_REARRANGED = 100_000
-"""VMs up to which a placement is taken that moves most of them for the last node."""
+_LARGE = 100_000
+"""VMs above which nothing is done that would move most of them for the last node, or that looks at all exchanges of all nodes."""
 
 
 def primary_bound(problem: Problem, goals: Goals) -> int:
@@ -88,7 +88,7 @@ def _place_apart(problem: Problem, goals: Goals, budget: Budget, parts: list[Par
     host = bounds.observed_hosts(problem)
     found = []
     for part, task in zip(parts, tasks, strict=True):
-        placed = outcome(task, share.seconds * turns) or place_part(part, share, budget.seed)
+        placed = outcome(task, share.seconds * turns) or place_part(part, _last_share(share, budget), budget.seed)
         found.append(placed)
         host = part.merged(placed.host, host)
     budget.spend(0.0 if share.work is None else share.work * len(parts))
@@ -98,11 +98,18 @@ def _place_apart(problem: Problem, goals: Goals, budget: Budget, parts: list[Par
         return Placement(outcome="infeasible" if proven else "unknown", host=host, left_out=tuple(sorted(left)))
     best = Incumbent(problem, goals, host, budget.progress)
     best.prove(soft=sum(p.soft.bound for p in found), primary=sum(p.primary.bound for p in found), moved=sum(p.moved.bound for p in found))
+    if all(p.outcome == "optimal" for p in found):
+        best.prove_traded(goals.traded(best.value))
     best.reasons |= {reason.split(": ")[0]: reason.split(": ", 1)[1] for p in found for reason in p.reasons}
     budget.progress(best.sentence())
     if not best.optimal and not budget.over:
         _improve(best, budget)
     return best.placement()
+
+
+def _last_share(share: Share, budget: Budget) -> Share:
+    """For a part that got lost: no more than what is left by now."""
+    return Share(seconds=min(share.seconds, max(budget.remaining() * 0.5, 0.0)), work=share.work)
 
 
 def _improve(best: Incumbent, budget: Budget) -> None:
@@ -188,7 +195,7 @@ class _Search:
             budget.settle(share, given)
             if host is not None:
                 best.offer(host)
-        if best.gaps.primary and by_patterns is not None and self.problem.n_vms <= _REARRANGED and is_viable(self.problem, by_patterns):
+        if best.gaps.primary and by_patterns is not None and self.problem.n_vms <= _LARGE and is_viable(self.problem, by_patterns):
             best.offer(by_patterns)  # at last: it is as good in nodes as can be, but knows little of where VMs are
 
     def _prove_moved(self) -> None:
@@ -204,7 +211,7 @@ class _Search:
             best.prove(moved=stays.bound, why="which whole arrangements of nodes keep most memory where it is")
             if stays.host is not None and is_viable(self.problem, stays.host):
                 best.offer(stays.host)
-        if not best.gaps.moved or budget.over:
+        if not best.gaps.moved or budget.over or self.problem.n_vms > _LARGE:
             return
         began = budget.remaining()
         found = strong_moved_bound(

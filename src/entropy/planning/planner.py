@@ -45,7 +45,7 @@ _FEWER_ROUNDS = 3
 """The same, once best effort has left something alone."""
 _RESERVE, _MOST_RESERVE = 0.1, 0.6
 """Share of the time limit kept for ordering and verification, at least and at most."""
-_SECONDS_A_VM = 2e-5
+_SECONDS_A_VM = 3.5e-5
 """What ordering and verification may take for each VM."""
 
 
@@ -208,6 +208,8 @@ class _Round:
         if (now.soft, now.primary) > (first.soft, first.primary):  # with more nodes in use, or rules broken, fewer moves may do
             most = affordable(goals.node_cost, now.primary) if goals.objective == "consolidate" else None
             moved = min(moved, bounds.moved_bound(problem, leaving, most))
+        if now.soft > first.soft:  # where more rules are broken, less may do
+            primary = min(primary, primary_bound(problem, goals))
         if self.options.held:
             free = self._without_cool_down(problem)
             leaving, _ = bounds.must_leave(free)
