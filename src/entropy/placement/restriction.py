@@ -216,9 +216,9 @@ def _members(groups: Sequence[Any]) -> tuple[Indices, Indices]:
 
 
 def _zones_within(rule: Together, new_node: Indices) -> tuple[Indices, Indices]:
-    """The zones of ``rule`` that are not empty, in the part's nodes."""
+    """The zones of ``rule`` in the part's nodes; without the empty ones, unless their numbers mean something to a family."""
     zones = [new_node[rule.zone_nodes[a:b]] for a, b in pairwise(rule.zone_start)]
     zones = [z[z >= 0] for z in zones]
-    zones = [z for z in zones if len(z)] or [np.zeros(0, dtype=np.int32)]
+    zones = [z for z in zones if len(z) or rule.family >= 0] or [np.zeros(0, dtype=np.int32)]
     starts = np.concatenate(([0], np.cumsum([len(z) for z in zones]))).astype(np.int32)
     return starts, np.concatenate(zones).astype(np.int32)
