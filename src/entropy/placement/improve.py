@@ -71,9 +71,8 @@ def improve(best: Incumbent, open_nodes: Bools, budget: Budget) -> None:
         view = View(best.problem, best.goals, best.host, open_nodes)
         batch = list(_batch(view, best, restrictor, arms, rng, 1 if alone else budget.workers))
         idle = 0 if batch else idle + 1
-        limits = Limits(
-            seconds=min(_SECONDS, budget.remaining()), work=_WORK, workers=budget.workers if alone else 1, seed=int(rng.integers(1 << 30))
-        )
+        seconds = min(_SECONDS, budget.remaining()) if budget.work is None else float("inf")  # else a slow machine answers otherwise
+        limits = Limits(seconds=seconds, work=_WORK, workers=budget.workers if alone else 1, seed=int(rng.integers(1 << 30)))
         tasks = [budget.executor.submit(solve_part, part, arm.goal, limits) for arm, part in batch]
         for (arm, part), task in zip(batch, tasks, strict=True):
             found = outcome(task, limits.seconds)
@@ -104,7 +103,7 @@ def _improve_cuts(best: Incumbent, open_nodes: Bools, budget: Budget, restrictor
             if (found := outcome(task, share.seconds * turns)) is None:
                 continue
             host, work = found
-            budget.spend(work)
+            budget.spend(max(work, _LEAST_WORK))
             best.offer(part.merged(host, best.host))
 
 

@@ -49,6 +49,6 @@ def solve_whole(best: Incumbent, budget: Budget, prove_more: Callable[[], None])
         best.offer(found.host)
         if step == "traded":
             best.prove_traded(found.bound)
-        else:
+        elif step != "moved" or not best.gaps.soft:  # else what breaks fewer soft rules may cost more first, and move less
             best.prove(**{step: found.bound}, why="exact search")
         prove_more()

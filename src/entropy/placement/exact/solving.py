@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -67,9 +68,14 @@ def solve(model: cp_model.CpModel, limits: Limits) -> Solved:
     return Solved(
         status="optimal" if code == cp_model.OPTIMAL else "feasible",
         solution=np.array(answer.solution, dtype=np.int64),
-        bound=int(np.ceil(answer.best_objective_bound - 1e-6)),
+        bound=_whole(answer.best_objective_bound),
         work=work,
     )
+
+
+def _whole(bound: float) -> int:
+    """The bound as an integer that is proven: a double rounds numbers from 2^53 on, upwards as well."""
+    return math.ceil(bound - 1e-6 - abs(bound) * 2.0**-50)
 
 
 def interruptible(solver: cp_model.CpSolver, model: cp_model.CpModel) -> Any:
