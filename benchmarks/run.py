@@ -40,7 +40,7 @@ COLUMNS = {
 }
 
 
-def measure(name: str, limit: float, workers: int) -> dict[str, Any]:
+def measure(name: str, limit: float, workers: int, work: float | None) -> dict[str, Any]:
     """Plan one instance in this process."""
     from entropy.model.errors import EntropyError
     from entropy.placement.warmup import warm_up
@@ -51,7 +51,7 @@ def measure(name: str, limit: float, workers: int) -> dict[str, Any]:
     warm_up()
     better: list[float] = []
     began = time.perf_counter()
-    options = PlanOptions(time_limit=limit, workers=workers, progress=lambda _: better.append(time.perf_counter() - began))
+    options = PlanOptions(time_limit=limit, work_limit=work, workers=workers, progress=lambda _: better.append(time.perf_counter() - began))
     row: dict[str, Any] = {"instance": name, "nodes": len(cluster.nodes), "VMs": len(cluster.vms)}
     try:
         made = plan(cluster, policy, options).plan
@@ -95,24 +95,26 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    from suites import SUITES
+    from suites import SUITES, WORK
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suites", default="generated,families", help=f"of {', '.join(SUITES)}")
     parser.add_argument("--only", default="", help="instances whose name contains this")
     parser.add_argument("--time-limit", type=float, help="instead of each instance's own")
+    parser.add_argument("--work-limit", type=float, help="deterministic work instead of time")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("-o", "--output", default=str(HERE / "results" / entropy.__version__), help="folder of the tables")
     parser.add_argument("--one", nargs=2, metavar=("INSTANCE", "LIMIT"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(measure(args.one[0], float(args.one[1]), args.workers)))
+        print(json.dumps(measure(args.one[0], float(args.one[1]), args.workers, args.work_limit)))
         return
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
     for suite in args.suites.split(","):
         tasks = [(name, args.time_limit or limit) for name, limit in SUITES[suite]() if args.only in name]
-        rows = [_apart(name, limit, args.workers) for name, limit in tasks]
+        work = args.work_limit or WORK.get(suite)
+        rows = [_apart(name, limit, args.workers, work) for name, limit in tasks]
         if not rows:
             print(f"{suite}: no outside data here, nothing to measure")
             continue
@@ -122,8 +124,9 @@ def main() -> None:
         print(f"stored in {folder / suite}.md")
 
 
-def _apart(name: str, limit: float, workers: int) -> dict[str, Any]:
+def _apart(name: str, limit: float, workers: int, work: float | None) -> dict[str, Any]:
     command = [sys.executable, __file__, "--one", name, str(limit), "--workers", str(workers)]
+    command += ["--work-limit", str(work)] if work else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{name}: {done.stderr}")
