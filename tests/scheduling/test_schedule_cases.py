@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from entropy.model.plan import Action
-from entropy.model.rules import Ban, Fence, Quarantine, ResourceCapacity, Root, RunningCapacity, Spread
+from entropy.model.rules import Ban, Fence, Lonely, Quarantine, ResourceCapacity, Root, RunningCapacity, Split, Spread
 from entropy.scheduling.durations import DurationModel
 from entropy.scheduling.schedule import Unorderable, schedule
 from scheduling_problems import Case, case
@@ -330,6 +330,30 @@ def test_a_set_of_nodes_above_its_limit_takes_nothing_until_it_is_within() -> No
     assert told(actions)[-1] == "migrate c from n3 to n1 < migrate a from n1 to n3"
     swap = case({"n1": 9, "n2": 9, "n3": 9}, {"a": ("n1", 3), "c": ("n3", 3)}, {"a": "n3", "c": "n1"}, rules=[rule])
     assert [a.vm for a in swap.actions()] == ["a", "c"]
+
+
+def test_a_lonely_vm_comes_when_the_last_stranger_has_left() -> None:
+    """And what the rule does not concern waits for nobody."""
+    vms = {"a": ("n1", 1), "s": ("n2", 1), "t": ("n2", 1)}
+    to = {"a": "n2", "s": "n1", "t": "n3"}
+    actions = case({"n1": 9, "n2": 9, "n3": 9}, vms, to, rules=[Split(groups=(("a",), ("t",)))]).actions()
+    assert told(actions) == ["migrate t from n2 to n3", "migrate s from n2 to n1", "migrate a from n1 to n2 < migrate t from n2 to n3"]
+    actions = case({"n1": 9, "n2": 9, "n3": 9}, vms, to | {"s": "n3"}, rules=[Lonely(vms=("a",))]).actions()
+    assert [a.vm for a in actions if a.after] == ["a"]
+    assert len(actions[-1].after) == 2
+
+
+def test_two_of_different_classes_swap_over_a_node_of_neither() -> None:
+    asked = case(
+        {"n1": 9, "n2": 9, "n3": 9}, {"a": ("n1", 1), "b": ("n2", 2)}, {"a": "n2", "b": "n1"}, rules=[Split(groups=(("a",), ("b",)))]
+    )
+    assert [(a.vm, a.target) for a in asked.actions()] == [("a", "n3"), ("b", "n1"), ("a", "n2")]
+
+
+def test_strangers_that_share_a_node_may_go_on_until_they_part() -> None:
+    vms = {"a": ("n1", 1), "s": ("n1", 1), "t": ("n2", 1)}
+    actions = case({"n1": 9, "n2": 9, "n3": 9}, vms, {"s": "n3", "t": "n3"}, rules=[Lonely(vms=("a",))]).actions()
+    assert [a.after for a in actions] == [(), ()]
 
 
 def test_every_kind_of_action_in_one_plan() -> None:
