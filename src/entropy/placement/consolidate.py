@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from entropy.placement.bounds import usable_nodes
+from entropy.placement.keeping import orders
 from entropy.placement.metric import Metric, best_fit, even_fit
 from entropy.placement.returning import back_home, bring_home
 from entropy.placement.squeeze import squeeze, trades
@@ -47,9 +47,9 @@ def consolidate(
         return int(node_cost[w.used].sum()), int(problem.weight[moved].sum())
 
     best, best_value = repaired, value(repaired)
-    orders = _orders(problem, kept, node_cost, least)
+    kept_first = orders(problem, kept, node_cost, least)
     polish_all = problem.n_vms <= _POLISH_ALL
-    for order in orders:
+    for order in kept_first:
         for rating in _RATINGS:
             if best_value <= (least, least_moved):
                 return best
@@ -69,7 +69,7 @@ def consolidate(
         bring_home(tried)
         if (found := value(tried)) < best_value:
             best, best_value = tried, found
-    for order in orders:
+    for order in kept_first:
         best = _squeezed(repaired, best, order, node_cost, least, value, rng, over)
     return best
 
@@ -108,20 +108,6 @@ _RATINGS: tuple[Rating, ...] = (
     best_fit,
 )
 """How room left over is rated while packing: usable in all resources; small as well; only small."""
-
-
-def _orders(problem: Problem, kept: Integers, node_cost: Integers, least: int) -> list[Indices]:
-    """Which nodes to keep first: the fullest; where nodes differ, also those with most room for their cost."""
-    nodes = positions(usable_nodes(problem))
-    kept, cost, capacity = kept[nodes], node_cost[nodes], problem.capacity[nodes]
-    alike = len(np.unique(cost)) <= 1
-    fullest = nodes[np.lexsort((nodes, -kept) if alike else (nodes, -kept, cost))]
-    if alike and (capacity == capacity[:1]).all():
-        return [fullest]
-    size = (capacity / np.maximum(problem.capacity.mean(axis=0), 1.0)).min(axis=1, initial=np.inf)
-    roomiest = nodes[np.lexsort((nodes, -kept, -size / np.maximum(cost, 1)))]
-    first = [np.sort(order[: int(np.searchsorted(np.cumsum(node_cost[order]), least)) + 1]) for order in (fullest, roomiest)]
-    return [fullest] if np.array_equal(first[0], first[1]) else [fullest, roomiest]
 
 
 def _pack(start: Working, order: Indices, node_cost: Integers, least: int, rating: Rating) -> Working | None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from entropy.placement.keeping import sizes_of
 from entropy.placement.kernels import Index, State
 from entropy.placement.kernels.index import BLOCK, FAN, NEAR, SCAN
 from entropy.placement.metric import Floats
@@ -20,8 +21,6 @@ A = TypeVar("A", bound=np.generic)
 
 _SPARSE = 16
 """A domain with less than one in so many nodes is kept as a list."""
-_KINDS = 64
-"""Sizes of nodes that are told apart; more of them are rounded."""
 
 
 class Tables:
@@ -65,13 +64,9 @@ class Tables:
     @cached_property
     def kind(self) -> Integers:
         """int64[N]: nodes of one size have one number."""
-        capacity = self.problem.capacity
-        if self.problem.n_nodes <= SCAN or not capacity.shape[1]:
+        if self.problem.n_nodes <= SCAN:
             return np.zeros(self.problem.n_nodes, dtype=np.int64)
-        sizes, kind = np.unique(capacity, axis=0, return_inverse=True)
-        if len(sizes) > _KINDS:
-            _, kind = np.unique(np.round(2 * np.log2(np.maximum(capacity, 1))), axis=0, return_inverse=True)
-        return kind.astype(np.int64).reshape(-1)
+        return sizes_of(self.problem.capacity)
 
     def state(self, host: Indices, free: Integers) -> State:
         """The kernels' view of a placement, to be counted."""
