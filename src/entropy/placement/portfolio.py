@@ -24,7 +24,7 @@ from entropy.placement.executor import outcome
 from entropy.placement.first import first_viable
 from entropy.placement.goals import Goals, affordable
 from entropy.placement.incumbent import Incumbent
-from entropy.placement.packing.fewer import fewer_nodes
+from entropy.placement.packing import repack
 from entropy.placement.partition import independent_parts
 from entropy.placement.placement import Placement
 from entropy.placement.repricing import repriced
@@ -40,6 +40,9 @@ __all__ = ["place", "place_part", "primary_bound"]
 
 _LARGE = 100_000
 """VMs above which nothing is done that would move most of them for the last node, or that looks at all exchanges of all nodes."""
+
+_EXCHANGED = 12_000
+"""VMs up to which nodes haggle for a whole plan of exchanges."""
 
 
 def primary_bound(problem: Problem, goals: Goals) -> int:
@@ -164,7 +167,7 @@ class _Search:
         """The kernels of the objective."""
         if self.best.optimal or self.budget.over:
             return
-        goals, over = self.goals, self.budget.share(0.4)
+        goals, over = self.goals, self.budget.share(0.25)
         if goals.objective == "balance":
             self.best.offer(balance(working, goals, over, self.rng).host)
         elif goals.objective == "consolidate":
@@ -184,17 +187,18 @@ class _Search:
         best, budget, cost = self.best, self.budget, self.goals.node_cost
         if not self.strict or not best.gaps.primary or best.problem.has_soft:
             return
-        effort = Effort(budget.remaining, budget.work, best.value.primary).share(0.3)
+        effort = Effort(budget.remaining, budget.work, best.value.primary).share(0.15)
         found, by_patterns = pattern_placement(self.problem, cost, effort)
         budget.spend(effort.spent)
         best.prove(primary=found.bound, why=found.source)
         if best.gaps.primary and not budget.over:
-            share = budget.part(0.6)
+            share = budget.part(0.7)
             given = share.work or 0.0
-            host = fewer_nodes(self.problem, best.host, cost, best.bound.primary, share)
+            packed = repack(self.problem, best.host, cost, best.bound.primary, share)
             budget.settle(share, given)
-            if host is not None:
-                best.offer(host)
+            if packed.host is not None:
+                best.offer(packed.host)
+            best.prove(primary=packed.bound, why="column generation")
         if best.gaps.primary and by_patterns is not None and self.problem.n_vms <= _LARGE and is_viable(self.problem, by_patterns):
             best.offer(by_patterns)  # at last: it is as good in nodes as can be, but knows little of where VMs are
 
@@ -231,7 +235,7 @@ class _Search:
             host = repriced(self.problem, found.price, self.rng, budget.share(0.2), found.value)
             if host is not None:
                 best.offer(host)
-        if best.gaps.moved and not budget.over:
+        if best.gaps.moved and not budget.over and self.problem.n_vms <= _EXCHANGED:
             seconds = budget.remaining() * 0.3
             host, work = exchange_plan(self.problem, found.market, found.price, self.rng, lambda: seconds, budget.share(0.2))
             budget.spend(work)
