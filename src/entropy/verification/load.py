@@ -82,10 +82,14 @@ class Load:
     def _over(self, value: float, started: set[str], limit: float, order: Order, already: bool) -> Peak | None:
         if value <= limit + TOLERANCE:
             return None
+        whole: dict[int | None, int] = {}
+        for action in self.falls:
+            if (component := order.component(action)) is not None:
+                whole[component] = whole.get(component, 0) | order.bit(action)
         ended: dict[int | None, int] = {None: 0}
         for action in started:
-            if (component := order.component(action)) is not None:
-                ended[component] = ended.get(component, 0) | order.ancestors(action)
+            if (component := order.component(action)) in whole:
+                ended[component] = ended.get(component, 0) | order.ancestors(action, whole[component])
         open_ = (a for a in self.falls if not (part := ended.get(order.component(a), 0)) or not part & order.bit(a))
         pending = tuple(sorted(open_, key=order.rank.__getitem__))
         return Peak(value, tuple(sorted(started, key=order.rank.__getitem__)), pending, already)
@@ -124,7 +128,7 @@ def _worst_part(component: int, rises: Mapping[str, float], falls: Mapping[str, 
     whole = sum(bits)
     groups: dict[int, list[str]] = {}
     for action in rises:
-        groups.setdefault(order.ancestors(action) & whole, []).append(action)
+        groups.setdefault(order.ancestors(action, whole) & whole, []).append(action)
     masks = sorted(groups, key=int.bit_count)
     gain = [sum(rises[a] for a in groups[mask]) for mask in masks]
     if all(low & high == low for low, high in pairwise(masks)):

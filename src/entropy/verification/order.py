@@ -60,12 +60,15 @@ class Order:
         """The mask of ``action`` alone, within its component."""
         return 1 << self._bit[action]
 
-    def ancestors(self, action: str) -> int:
-        """The mask, within its component, of all that have ended before ``action`` starts."""
+    def ancestors(self, action: str, whole: int = -1) -> int:
+        """The mask, within its component, of all that have ended before ``action`` starts.
+
+        Of a large component only the members from the first in ``whole`` on are sure to be in the mask.
+        """
         if action not in self._ancestors:
             members = self._members[self._component[action]]
             if len(members) > _MOST_MASKS:
-                return self._search(action, len(members))
+                return self._search(action, (whole & -whole).bit_length() - 1)
             for member in members:
                 mask = 0
                 for other in self.after[member]:
@@ -73,17 +76,18 @@ class Order:
                 self._ancestors[member] = mask
         return self._ancestors[action]
 
-    def _search(self, action: str, size: int) -> int:
-        """The same, for this action alone and not kept."""
-        found = bytearray(size // 8 + 1)
-        waiting = [action]
+    def _search(self, action: str, least: int) -> int:
+        """The same, for this action alone and not kept: from bit ``least`` on, as nothing waits for what stands behind it."""
+        found, waiting = {action}, [action]
         while waiting:
             for other in self.after[waiting.pop()]:
-                byte, bit = divmod(self._bit[other], 8)
-                if not found[byte] >> bit & 1:
-                    found[byte] |= 1 << bit
+                if other not in found and self._bit[other] >= least:
+                    found.add(other)
                     waiting.append(other)
-        return int.from_bytes(found, "little")
+        bits = bytearray(self._bit[action] // 8 + 1)
+        for other in found - {action}:
+            bits[self._bit[other] // 8] |= 1 << self._bit[other] % 8
+        return int.from_bytes(bits, "little")
 
     def before(self, first: str, second: str) -> bool:
         """Has ``first`` ended before ``second`` starts, in every order of events?"""
@@ -92,4 +96,4 @@ class Order:
         component = self._component.get(second)
         if component is None or self._component.get(first) != component:
             return False
-        return bool(self.ancestors(second) >> self._bit[first] & 1)
+        return bool(self.ancestors(second, self.bit(first)) >> self._bit[first] & 1)
