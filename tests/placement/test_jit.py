@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numba
 import pytest
 
 from entropy import placement
@@ -85,6 +86,18 @@ def test_a_failure_while_loading_leaves_nobody_waiting() -> None:
 
 def test_a_program_that_ends_stops_loading() -> None:
     assert list(bring_up(((_twice, lambda: None),), lambda: False)) == []
+
+
+def test_where_nothing_can_be_kept_kernels_are_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = numba.njit
+
+    def njit(*args: object, **options: object) -> object:
+        if options.pop("cache", False):
+            raise RuntimeError("cannot cache function: no locator available")
+        return plain(*args, **options)
+
+    monkeypatch.setattr(numba, "njit", njit)
+    assert Kernel(_twice.python).compiled(4) == 8
 
 
 def test_every_kernel_that_python_calls_is_compiled_ahead_of_time() -> None:

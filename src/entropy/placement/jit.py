@@ -61,7 +61,10 @@ class Kernel(Generic[P, R]):
             twin = FunctionType(plain.__code__, scope, plain.__name__, plain.__defaults__, plain.__closure__)
             twin.__module__ = plain.__module__
             twin.__qualname__ = f"{plain.__qualname__}_{self.digest}"  # part of the name under which Numba keeps it
-            compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(twin)
+            try:
+                compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(twin)
+            except RuntimeError:  # no directory to keep it in can be written: compiled anew in every process
+                compiled = numba.njit(nogil=True, error_model="numpy")(twin)
             _widen(compiled)
             return cast("Callable[P, R]", compiled)
 
@@ -143,7 +146,9 @@ def _widen(compiled: Any) -> None:
     """Called from another kernel, it takes every integer as int64: else Numba compiles it anew for each mixture of widths and constants."""
     import numba
 
-    plain = compiled.get_call_template
+    plain = getattr(compiled, "get_call_template", None)
+    if plain is None:  # not this version of Numba: all the same, but slower to compile
+        return
 
     def template(args: Any, kws: Any) -> Any:
         wide = (numba.types.int64 if isinstance(a, numba.types.Integer | numba.types.IntegerLiteral) else a for a in args)
