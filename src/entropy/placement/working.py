@@ -10,7 +10,6 @@ from entropy.placement import kernels
 from entropy.placement.goals import observed_hosts
 from entropy.placement.jit import prepare
 from entropy.placement.kernels import Index, State
-from entropy.placement.limits import LimitArrays, limit_arrays
 from entropy.placement.metric import Floats, Metric
 from entropy.placement.tables import Tables
 from entropy.problem.problem import Bools, Indices, Problem, positions
@@ -47,11 +46,6 @@ class Working:
         twin.__dict__.update({name: value for name, value in self.__dict__.items() if name not in ("_state", "_index")})
         twin.host, twin.free = self.host.copy(), self.free.copy()
         return twin
-
-    @cached_property
-    def limits(self) -> LimitArrays:
-        """The group limits with their members."""
-        return limit_arrays(self.problem)
 
     @property
     def scarcity(self) -> Floats:

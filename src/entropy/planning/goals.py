@@ -10,12 +10,10 @@ from entropy.placement.spread import MILLION
 from entropy.planning.weights import exchange_rate, resource_weights
 from entropy.problem.problem import Problem
 
-__all__ = ["SOFT", "SPREAD", "WATT", "counts_watts", "goals_of"]
+__all__ = ["SPREAD", "WATT", "counts_watts", "goals_of"]
 
 WATT = 1000
 """Idle power in the integers of the search: milliwatts."""
-SOFT = 1000
-"""Weights of soft rules: thousandths."""
 SPREAD = 1000 * MILLION
 """Spread: millionths of capacity, each resource weighed in thousandths."""
 

@@ -20,8 +20,8 @@ class PlanOptions:
 
     ``objective`` beats the policy's.  ``time_limit`` seconds of ``clock`` from now to the plan; ``work_limit`` deterministic units
     instead (same input, seed and workers: same answer).  ``workers`` threads, or the Dask cluster at the address ``dask``, solve
-    sub-problems.  ``best_effort``: what cannot be mended is left as it is and listed, everything
-    else is satisfied.  ``lenient``: rules may name what no longer exists.  ``held``: VMs that stay unless a rule drives them out.
+    sub-problems.  ``best_effort``: what cannot be mended is left as it is and listed, everything else is satisfied.  ``lenient``:
+    rules may name what no longer exists.  ``held``: VMs that stay unless a rule drives them out.
     """
 
     objective: Objective | None = None

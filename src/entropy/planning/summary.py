@@ -13,8 +13,8 @@ from entropy.model.plan import Action, Figure, NodesFigure, PlanStatus, Summary
 from entropy.model.policy import Objective
 from entropy.placement.goals import Goals, value_of
 from entropy.placement.soft import soft_violation
-from entropy.planning.goals import SOFT, SPREAD, WATT, counts_watts
-from entropy.problem.problem import Indices, Problem, State
+from entropy.planning.goals import SPREAD, WATT, counts_watts
+from entropy.problem.problem import SOFT_SCALE, Indices, Problem, State
 
 __all__ = ["Proof", "forced_transitions", "sentence", "status_of", "summarise"]
 
@@ -69,7 +69,7 @@ def summarise(
         objective=objective,
         nodes=NodesFigure(before=before, after=after, lower_bound=proof.primary if own == "nodes" else None),
         moved_memory=Figure(value=value, lower_bound=bound),
-        soft_violation=Figure(value=soft / SOFT, lower_bound=min(proof.soft, soft) / SOFT) if problem.has_soft else None,
+        soft_violation=Figure(value=soft / SOFT_SCALE, lower_bound=min(proof.soft, soft) / SOFT_SCALE) if problem.has_soft else None,
         balance=_balance(problem, host, proof) if own == "balance" else None,
         power=_power(problem, host, proof) if own == "power" else None,
         migrations=sum(a.type == "migrate" for a in actions),

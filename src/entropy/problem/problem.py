@@ -1,4 +1,4 @@
-"""A cluster and a policy as NumPy arrays over the primitives capacity, domain, group limit, fixed and state.
+"""A cluster and a policy as NumPy arrays over few primitives: capacity, domain, state, held, and one class for each kind of rule.
 
 Amounts are integers: each resource has a scale (see ``scaling``) chosen so that every amount of the documents is exact
 wherever it has at most six decimals.  Index k of a VM or node is its position in the Cluster document.
