@@ -187,10 +187,12 @@ class _Search:
         best, budget, cost = self.best, self.budget, self.goals.node_cost
         if not self.strict or not best.gaps.primary or best.problem.has_soft:
             return
-        effort = Effort(budget.remaining, budget.work, best.value.primary).share(0.15)
-        found, by_patterns = pattern_placement(self.problem, cost, effort)
-        budget.spend(effort.spent)
-        best.prove(primary=found.bound, why=found.source)
+        by_patterns = None
+        if self.problem.n_vms <= _LARGE:
+            effort = Effort(budget.remaining, budget.work, best.value.primary).share(0.15)
+            found, by_patterns = pattern_placement(self.problem, cost, effort)
+            budget.spend(effort.spent)
+            best.prove(primary=found.bound, why=found.source)
         if best.gaps.primary and not budget.over:
             share = budget.part(0.7)
             given = share.work or 0.0
@@ -199,7 +201,7 @@ class _Search:
             if packed.host is not None:
                 best.offer(packed.host)
             best.prove(primary=packed.bound, why="column generation")
-        if best.gaps.primary and by_patterns is not None and self.problem.n_vms <= _LARGE and is_viable(self.problem, by_patterns):
+        if best.gaps.primary and by_patterns is not None and is_viable(self.problem, by_patterns):
             best.offer(by_patterns)  # at last: it is as good in nodes as can be, but knows little of where VMs are
 
     def _prove_moved(self) -> None:
