@@ -8,7 +8,7 @@ from checked import assert_safe
 from entropy.model.cluster import VM, Cluster, Node, Power
 from entropy.model.errors import InfeasibleError
 from entropy.model.policy import Policy
-from entropy.model.rules import Fence, Killed, Offline, Online, Quarantine, Running, Sleeping, Split, Spread
+from entropy.model.rules import Fence, Killed, Lonely, Offline, Online, Quarantine, Running, Sleeping, Split, Spread
 from entropy.placement.budget import Budget
 from entropy.planning.planner import PlanOptions, Result, plan
 from entropy.verification.verify import verify
@@ -248,3 +248,12 @@ def test_trades_count_as_work() -> None:
         asked += 1
         assert asked < 1000
     assert budget.work == pytest.approx(0.5, abs=0.05)
+
+
+def test_soft_rules_that_take_all_the_time_do_not_hide_that_nothing_needs_to_move() -> None:
+    cluster = Cluster(nodes=tuple(_node(f"n{k}") for k in range(4)), vms=tuple(_vm(f"v{k}", f"n{k % 4}") for k in range(12)))
+    apart = tuple(Lonely(vms=(f"v{k}",), soft=True, weight=[0.001, 1e6][k % 2]) for k in range(12))
+    for objective in ("repair", "consolidate", "balance"):
+        policy = Policy(objective=objective, constraints=apart)  # type: ignore[arg-type]
+        result = plan(cluster, policy, PlanOptions(work_limit=0.001))
+        assert_safe(cluster, result.plan, policy)

@@ -53,7 +53,9 @@ def first_viable(problem: Problem, goals: Goals, budget: Budget, rng: np.random.
         if not len(left):
             return First(working, left, "viable")
         if budget.over:
-            return First(working, left, "unknown")
+            if soft.has_soft:  # what is asked of everybody may be had at once where wishes took all the time
+                working, left = _anchored(without_soft(problem), budget, rng, 1, _SHARE)
+            return First(working, left, "unknown" if len(left) else "viable")
         if not soft.has_soft:
             break
         easings -= 1
