@@ -118,7 +118,7 @@ class _Round:
         while True:
             host = with_images(problem, placement.host)
             try:
-                actions = schedule(on_the_way(problem, host), host, self.options.durations)
+                actions = schedule(on_the_way(problem, host), host, self.options.durations, self._ordering_time)
             except Unorderable as blocked:
                 rounds -= 1
                 reasons.append(f"a better placement was dropped: {blocked.reason}")
@@ -203,17 +203,15 @@ class _Round:
     def _proof(self, problem: Problem, best: Placement, placement: Placement, goals: Goals) -> Proof:
         """What is proven of ``problem``, of which ``best`` was the first placement and ``placement`` is the one that can be ordered."""
         soft, primary, moved = best.soft.bound, best.primary.bound, best.moved.bound
-        leaving, _ = bounds.must_leave(problem)
         now, first = value_of(problem, goals, placement.host), value_of(problem, goals, best.host)
         if (now.soft, now.primary) > (first.soft, first.primary):  # with more nodes in use, or rules broken, fewer moves may do
             most = affordable(goals.node_cost, now.primary) if goals.objective == "consolidate" else None
-            moved = min(moved, bounds.moved_bound(problem, leaving, most))
+            moved = min(moved, bounds.moved_bound(problem, bounds.must_leave(problem)[0], most))
         if now.soft > first.soft:  # where more rules are broken, less may do
             primary = min(primary, primary_bound(problem, goals))
         if self.options.held:
             free = self._without_cool_down(problem)
-            leaving, _ = bounds.must_leave(free)
-            soft, primary, moved = 0, primary_bound(free, goals), bounds.moved_bound(free, leaving)
+            soft, primary, moved = 0, primary_bound(free, goals), bounds.moved_bound(free, bounds.must_leave(free)[0])
             if primary > now.primary:  # what best effort set aside for those that cool down binds them when they do not: nothing is proven
                 primary = moved = 0
             problem = free
@@ -238,6 +236,12 @@ class _Round:
             changed = changed.copy()
             changed[banned] = True
         return duration_bound(problem, positions(changed), host, self.options.durations)
+
+    def _ordering_time(self) -> float:
+        """Seconds left for ordering: what is kept for it, and some grace, as a plan a little late is better than none."""
+        if self.options.work_limit is not None:
+            return float("inf")
+        return 2 * self.options.time_limit - (self.options.clock() - self.began)
 
     # -- the answer ----------------------------------------------------------------------------------------------------
 
