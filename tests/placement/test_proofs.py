@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 from unittest.mock import patch
 
@@ -16,25 +17,32 @@ from entropy.model.rules import Fence, Spread
 from entropy.placement.budget import Budget
 from entropy.placement.goals import Goals, Value, value_of
 from entropy.placement.portfolio import place
-from entropy.placement.soft import without_soft
+from entropy.placement.soft import soft_costs, without_soft
+from entropy.placement.standing import no_worse
 from entropy.placement.viability import is_viable
 from entropy.planning.conflicts import conflicts
 from entropy.problem.compile import compile_problem
-from entropy.problem.problem import Problem, positions
+from entropy.problem.problem import Indices, Problem, positions
 from small_clusters import GROUPS, PLAIN, clusters, policies
+
+
+def _hosts(problem: Problem) -> Iterator[Indices]:
+    """Every viable placement."""
+    vms = positions(problem.runs_at_end())
+    choices = [
+        np.flatnonzero(np.arange(problem.n_nodes) == problem.host[v] if problem.held[v] else problem.domains[problem.domain_of[v]])
+        for v in vms
+    ]
+    host = np.full(problem.n_vms, -1, dtype=np.int32)
+    for hosts in product(*choices):
+        host[vms] = hosts
+        if is_viable(problem, host):
+            yield host.copy()
 
 
 def _viable(problem: Problem, goals: Goals) -> list[Value]:
     """The value of every viable placement."""
-    vms = positions(problem.runs_at_end())
-    choices = [[int(problem.host[v])] if problem.held[v] else np.flatnonzero(problem.domains[problem.domain_of[v]]).tolist() for v in vms]
-    host = np.full(problem.n_vms, -1, dtype=np.int32)
-    found = []
-    for hosts in product(*choices):
-        host[vms] = hosts
-        if is_viable(problem, host):
-            found.append(value_of(problem, goals, host))
-    return found
+    return [value_of(problem, goals, host) for host in _hosts(problem)]
 
 
 @st.composite
@@ -64,7 +72,7 @@ def test_every_bound_and_every_verdict(exact: bool, data: st.DataObject) -> None
     if conflicts(problem):  # refused before anything is placed
         return
     viable = _viable(problem, goals)
-    work = data.draw(st.sampled_from([1e-6, 0.02, 0.1, 20.0]))
+    work = data.draw(st.sampled_from([1e-6, 0.02, 0.1, 20.0 if exact else 0.3]))
     with patch("entropy.placement.portfolio.EXACT_PAIRS", 40_000 if exact else 0):
         found = place(problem, goals, Budget(remaining=lambda: float("inf"), work=work))
     if not viable:
@@ -117,3 +125,24 @@ def test_traded_off_parts_are_proven_together() -> None:
     )
     found = place(problem, goals, Budget(remaining=lambda: 60.0))
     assert (found.outcome, found.moved.value, found.primary.value) == ("optimal", 0, 4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_where_soft_rules_stand_none_is_broken_further(data: st.DataObject) -> None:
+    cluster = data.draw(clusters(vms=4, viable=True))
+    problem = compile_problem(cluster, data.draw(policies(cluster, kinds=(*GROUPS, "spread", "fence"), soft=True)))
+    host = _any_viable(problem, data)
+    if host is None:
+        return
+    standing = no_worse(problem, host)
+    assert is_viable(standing, host)
+    now = {id(rule): cost for rule, cost in soft_costs(problem, host)}
+    for other in _hosts(standing):
+        assert is_viable(problem, other)
+        assert all(cost <= now.get(id(rule), 0) for rule, cost in soft_costs(problem, other))
+
+
+def _any_viable(problem: Problem, data: st.DataObject) -> Indices | None:
+    found = list(_hosts(problem))
+    return data.draw(st.sampled_from(found)) if found else None

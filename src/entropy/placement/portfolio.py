@@ -29,6 +29,7 @@ from entropy.placement.partition import independent_parts
 from entropy.placement.placement import Placement
 from entropy.placement.repricing import repriced
 from entropy.placement.restriction import Part
+from entropy.placement.standing import no_worse
 from entropy.placement.viability import is_viable
 from entropy.placement.whole import pairs_of, solve_whole
 from entropy.placement.widening import EXACT_PAIRS
@@ -167,7 +168,10 @@ class _Search:
         """The kernels of the objective."""
         if self.best.optimal or self.budget.over:
             return
-        goals, over = self.goals, self.budget.share(0.25)
+        goals, over, host = self.goals, self.budget.share(0.25), self.best.host
+        stale = bool(self.problem.together) and not is_viable(working.problem, host)  # some group was given another zone at last
+        if stale or self.best.value.soft:  # the first placement's problem has dropped rules, and kernels know hard ones only
+            working = Working(no_worse(self.problem, host), host)
         if goals.objective == "balance":
             self.best.offer(balance(working, goals, over, self.rng).host)
         elif goals.objective == "consolidate":

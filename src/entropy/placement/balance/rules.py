@@ -13,6 +13,7 @@ import numpy as np
 
 from entropy.placement.narrowing import Narrowing
 from entropy.problem.problem import Bools, Indices, Problem, Together
+from entropy.problem.togetherness import counts
 
 __all__ = ["guarded"]
 
@@ -40,11 +41,9 @@ def guarded(problem: Problem, host: Indices) -> Problem:
 
 def _zone(group: Together, host: Indices, nodes: int) -> Bools:
     """bool[N]: the zone that holds most members."""
-    members = group.members[host[group.members] >= 0]
-    best, within = np.zeros(nodes, dtype=np.bool_), -1
-    for a, b in zip(group.zone_start[:-1], group.zone_start[1:], strict=True):
-        mask = np.zeros(nodes, dtype=np.bool_)
-        mask[group.zone_nodes[a:b]] = True
-        if (count := int(mask[host[members]].sum())) > within:
-            best, within = mask, count
-    return best
+    there = host[group.members]
+    mask = np.zeros(nodes, dtype=np.bool_)
+    if len(within := counts(group, there[there >= 0], nodes)):
+        zone = int(within.argmax())
+        mask[group.zone_nodes[group.zone_start[zone] : group.zone_start[zone + 1]]] = True
+    return mask
