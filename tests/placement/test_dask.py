@@ -90,3 +90,9 @@ def test_a_worker_that_is_killed_costs_nothing(workers: Any) -> None:
 def test_nobody_at_the_address_is_bad_usage() -> None:
     with pytest.raises(InputError, match="no Dask scheduler answers"):
         plan(_cluster(), POLICY, PlanOptions(dask="tcp://127.0.0.1:1"))
+
+
+def test_a_loop_does_without_an_absent_cluster() -> None:
+    found = plan(_cluster(), POLICY, PlanOptions(dask="tcp://127.0.0.1:1", best_effort=True, work_limit=1))
+    assert_safe(_cluster(), found.plan, POLICY)
+    assert "no Dask scheduler answers" in found.warnings[0]

@@ -6,13 +6,15 @@ Every plan that leaves this room has passed the independent verification.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from entropy.formats.documents import digest
 from entropy.model.cluster import Cluster
-from entropy.model.errors import InfeasibleError, InvalidPlanError, NoPlanInTimeError
+from entropy.model.errors import InfeasibleError, InputError, InvalidPlanError, NoPlanInTimeError
 from entropy.model.plan import Action, Plan
 from entropy.model.policy import Objective, Policy
 from entropy.placement import bounds
@@ -61,8 +63,8 @@ def plan(cluster: Cluster, policy: Policy, options: PlanOptions | None = None, t
     round_ = _Round(cluster, policy, options, objective, began)
     if target is not None:
         return round_.result(round_.reach(target), target)
-    with executor(options.workers, options.dask) as (solvers, workers):
-        round_.budget.executor, round_.budget.workers = solvers, workers
+    with ExitStack() as stack:
+        round_.budget.executor, round_.budget.workers = round_.solvers(stack)
         found = round_.improve()
     return round_.result(found, target)
 
@@ -81,6 +83,7 @@ class _Round:
 
     def __init__(self, cluster: Cluster, policy: Policy, options: PlanOptions, objective: Objective, began: float) -> None:
         self.cluster, self.policy, self.options, self.objective, self.began = cluster, policy, options, objective, began
+        self.warnings: tuple[str, ...] = ()
         wanted = max(_RESERVE * options.time_limit, _SECONDS_A_VM * len(cluster.vms))
         until = options.time_limit - min(wanted, _MOST_RESERVE * options.time_limit)
         self.budget = Budget(
@@ -92,6 +95,17 @@ class _Round:
         )
         if options.work_limit is not None:
             self.budget.remaining = lambda: float("inf")
+
+    def solvers(self, stack: ExitStack) -> tuple[Executor, int]:
+        """Where sub-problems are solved, and how many at once; a loop that plans as well as it can does without an absent Dask cluster."""
+        options = self.options
+        try:
+            return stack.enter_context(executor(options.workers, options.dask))
+        except InputError as problem:
+            if not options.best_effort:
+                raise
+            self.warnings = (f"{problem}; planned on {options.workers} threads of this machine instead",)
+            return stack.enter_context(executor(options.workers))
 
     # -- a placement that is given ---------------------------------------------------------------------------------
 
@@ -256,7 +270,9 @@ class _Round:
             summary=summary,
         )
         self._check(made, target)
-        return Result(plan=made, sentence=sentence(summary, made.actions), reasons=found.reasons, warnings=problem.warnings)
+        return Result(
+            plan=made, sentence=sentence(summary, made.actions), reasons=found.reasons, warnings=(*self.warnings, *problem.warnings)
+        )
 
     def _check(self, made: Plan, target: Cluster | None) -> None:
         """Nothing unverified leaves.  With best effort, what is broken now and stays broken is excused: the summary lists it."""
