@@ -21,6 +21,7 @@ from entropy.placement.soft import soft_costs, without_soft
 from entropy.placement.standing import no_worse
 from entropy.placement.viability import is_viable
 from entropy.planning.conflicts import conflicts
+from entropy.planning.planner import PlanOptions, plan
 from entropy.problem.compile import compile_problem
 from entropy.problem.problem import Indices, Problem, positions
 from small_clusters import GROUPS, PLAIN, clusters, policies
@@ -146,3 +147,14 @@ def test_where_soft_rules_stand_none_is_broken_further(data: st.DataObject) -> N
 def _any_viable(problem: Problem, data: st.DataObject) -> Indices | None:
     found = list(_hosts(problem))
     return data.draw(st.sampled_from(found)) if found else None
+
+
+def test_members_held_in_one_zone_beyond_its_most_need_no_further_zones() -> None:
+    """Best effort leaves two on n0 that a rule wants apart; the third and everybody else fit on one more node."""
+    held = tuple(VM(name=name, node="n0", demand={"cpu": 1, "memory": 1024}, migratable=False) for name in "ab")
+    cluster = Cluster(nodes=tuple(_node(f"n{k}") for k in range(3)), vms=(*held, _vm("c", "n1", 1), _vm("d", "n2", 1)))
+    policy = Policy(constraints=(Spread(vms=("a", "b", "c"), across="node"),))
+    summary = plan(cluster, policy, PlanOptions(best_effort=True, work_limit=5.0)).plan.summary
+    assert summary is not None
+    assert summary.nodes is not None
+    assert (summary.nodes.after, summary.nodes.lower_bound) == (2, 2)

@@ -72,7 +72,10 @@ def _groups(problem: Problem, known: Given) -> int:
     for limit in problem.limits:
         if limit.weight or limit.most < 1:
             continue
-        zones = -(-int(runs[limit.members].sum()) // limit.most)
+        members = limit.members[runs[limit.members]]
+        held = members[problem.held[members]]
+        within = np.minimum(np.bincount(limit.zone_of[problem.host[held]]), limit.most)  # best effort leaves alone what is too much
+        zones = -(-(len(members) - len(held) + int(within.sum())) // limit.most)
         if zones < 2:
             continue
         key = id(limit.zone_of)
