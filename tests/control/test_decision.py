@@ -343,7 +343,7 @@ def test_noisy_load_is_balanced_once_and_then_left_alone() -> None:
     it = controlled(
         lambda: SimulatedCluster(replace(base, vms=vms), load=noisy(0, 0.15)),
         scenario,
-        settings=LoopSettings(interval=300.0, work_limit=1.0, workers=1, min_spread_gain=10.0),
+        settings=LoopSettings(interval=300.0, work_limit=0.1, workers=1, min_spread_gain=10.0),
         policy=Policy(objective="balance"),
     )
     moved = it.moves()

@@ -121,6 +121,13 @@ def test_a_crowd_is_spread_to_the_last_unit() -> None:
     assert spread(problem, found.host)[0] <= -(-1_000_000 // total)  # no two nodes differ by more than one unit
 
 
+def test_a_small_cluster_is_balanced_within_a_few_blocks_of_work() -> None:
+    """A question whether time is up counts as a block of work: short calls of the kernels must not ask each time."""
+    problem, asked = crowded(6, 60), count()
+    found = balance(Working(problem, problem.host), goals_for(problem), lambda: next(asked) >= 8, np.random.default_rng(0))
+    assert spread(problem, found.host)[0] <= 10_000
+
+
 def test_what_was_done_when_time_is_up_counts() -> None:
     problem = crowded(6, 60)
     goals = goals_for(problem)

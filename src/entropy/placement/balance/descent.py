@@ -28,6 +28,8 @@ _PATIENCE = 24
 _WIDENINGS = 16
 _LOSS = 0.8
 """Of what one end of the window gains, the share that the others may lose in all."""
+_LEAST_BLOCK = 1 / 64
+"""Of a block's work, what a call of the kernels costs at least."""
 _DICE = 4096
 """Most nodes that one node is compared with before it is given up."""
 
@@ -41,7 +43,8 @@ def balance(working: Working, goals: Goals, over: Callable[[], bool], rng: np.ra
 
 class _Search:
     def __init__(self, working: Working, goals: Goals, over: Callable[[], bool], rng: np.random.Generator) -> None:
-        self.working, self.goals, self.over, self.rng = working, goals, over, rng
+        self.working, self.goals, self.rng = working, goals, rng
+        self._ask, self._asked, self._over = over, 1.0, False  # asked at once
         problem = self.problem = working.problem
         self.weighs: Bools = goals.resource_weight > 0
         movable = working.runs & ~problem.held & (working.host >= 0)
@@ -51,6 +54,14 @@ class _Search:
         self.weight: Floats = np.concatenate((goals.resource_weight, goals.resource_weight)).astype(np.float64)
         self.best = working.host
         self.best_key = goals.key(value_of(problem, goals, working.host))
+
+    def over(self) -> bool:
+        """Is time up?  Passed on once a block of steps was done since: every question counts as a block's work."""
+        self._asked += _LEAST_BLOCK
+        if self._asked + self.state.looked >= 1.0:
+            self._asked = self.state.looked = 0.0
+            self._over = self._over or self._ask()
+        return self._over
 
     def run(self) -> None:
         if not self.weighs.any() or len(self.nodes) < 2:

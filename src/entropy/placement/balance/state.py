@@ -48,6 +48,8 @@ class Balancing:
             rests=np.zeros(problem.n_vms, dtype=np.int64),
         )
         self._on_a_node = int(movable.sum()) // max(problem.n_nodes, 1) + 1
+        self.looked = 0.0
+        """Blocks of exchanges that were looked at."""
         self._looks = min(_SAMPLE, problem.n_nodes) * min(self._on_a_node, _LONGEST) ** 2 // 2 + 1
         prepare(problem.n_vms * self._looks)
         self.host: Indices = host.copy()
@@ -85,6 +87,7 @@ class Balancing:
         steps = max(_BLOCK // self._looks, self.problem.n_nodes // 20, 4)
         run = narrow.on(min(steps * (self._looks + len(dice) * self._on_a_node**2 // 8) * _DEAR, _LONGEST_WAIT))
         run(steps, patience, _SAMPLE, _LONGEST, dice, self.state, window, self.moves, progress)
+        self.looked += int(progress[0]) / steps
         return bool(progress[0] == steps), patience - int(progress[1])
 
     def return_home(self, window: Window) -> None:
