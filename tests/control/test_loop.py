@@ -232,7 +232,7 @@ def test_a_policy_that_cannot_be_planned_for_is_said_and_nothing_happens() -> No
     it = controlled(lambda: SimulatedCluster(cluster_of(SCATTERED)), scenario, policy=Policy(objective="balance", weights={"gpu": 1.0}))
     assert it.moves() == []
     assert it.notes.rounds[0].level == "error"
-    assert "weights: names 'gpu', which no node and no VM has (accepted: cpu, memory)" in it.notes.sentences[0]
+    assert "Weights: names 'gpu', which no node and no VM has (accepted: cpu, memory)" in it.notes.sentences[0]
     assert it.notes.faults == []
 
 
