@@ -230,7 +230,7 @@ class _Round:
                 primary = moved = 0
             problem = free
         moved += forced_transitions(problem)
-        return Proof(goals=goals, soft=soft, primary=primary, moved=moved, duration=self._duration(problem, None), why=best.reasons)
+        return Proof(goals=goals, soft=soft, primary=primary, moved=moved, duration=self._duration(problem, None))
 
     def _without_cool_down(self, problem: Problem) -> Problem:
         """``problem`` in which only those stay who must, or whom best effort leaves alone: what a cool-down forbids is no proof."""

@@ -23,7 +23,7 @@ __all__ = ["Proof", "forced_transitions", "sentence", "status_of", "summarise"]
 class Proof:
     """Proven bounds in the problem's integer units: soft violation, the ``goals``' own goal, moved memory; duration in seconds.
 
-    ``goals``: ``None`` when the placement was given.  ``moved``: ``None`` claims nothing.  ``why``: where the bounds come from.
+    ``goals``: ``None`` when the placement was given.  ``moved``: ``None`` claims nothing.
     """
 
     goals: Goals | None = None
@@ -31,7 +31,6 @@ class Proof:
     primary: int = 0
     moved: int | None = None
     duration: float = 0.0
-    why: tuple[str, ...] = ()
 
 
 def forced_transitions(problem: Problem, host: Indices | None = None) -> int:

@@ -16,7 +16,7 @@ from entropy.model.selectors import Selector
 from entropy.problem.draft import Draft
 from entropy.problem.problem import Bools, Indices, Integers, Problem, State, Together, Unsatisfied
 from entropy.problem.scaling import Scale, scale_of
-from entropy.problem.togetherness import confined_to_now, only_zone
+from entropy.problem.togetherness import confined_to_now, kept_apart_now, only_zone
 
 __all__ = ["compile_problem"]
 
@@ -91,8 +91,11 @@ def compile_problem(cluster: Cluster, policy: Policy, *, held: Collection[str] =
 
 def _groups(draft: Draft, host: Indices, state: npt.NDArray[np.int8], goal: npt.NDArray[np.int8]) -> Iterator[Together]:
     """The groups that have a choice: one that must stay in the zone it has is no more than a domain."""
+    nodes = len(draft.cluster.nodes)
+    broken = {g.family for g in draft.groups if g.family >= 0 and not kept_apart_now(draft.groups, g.family, host, state, nodes)}
     for group in draft.groups:
-        confined = confined_to_now(group, host, state, goal, len(draft.cluster.nodes))
+        # a family is one rule: once it is broken, none of its groups is bound to what it has
+        confined = group if group.family in broken else confined_to_now(group, host, state, goal, nodes)
         if confined is group or not only_zone(confined):
             yield confined
             continue

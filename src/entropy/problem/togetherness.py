@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from entropy.model.errors import InputError
 from entropy.problem.problem import Bools, Indices, Integers, State, Together
 
-__all__ = ["confined_to_now", "counts", "only_zone", "weights_in_zones", "zones_that_hold"]
+__all__ = ["confined_to_now", "counts", "kept_apart_now", "only_zone", "weights_in_zones", "zones_that_hold"]
 
 
 def zones_that_hold(group: Together, hosts: Indices, n_nodes: int) -> Bools:
@@ -50,6 +51,20 @@ def confined_to_now(group: Together, host: Indices, state: npt.NDArray[np.int8],
     sizes = np.diff(group.zone_start)
     start = np.concatenate(([0], np.cumsum(np.where(kept, sizes, 0)))).astype(np.int32)
     return replace(group, zone_start=start, zone_nodes=group.zone_nodes[np.repeat(kept, sizes)])
+
+
+def kept_apart_now(groups: Sequence[Together], family: int, host: Indices, state: npt.NDArray[np.int8], n_nodes: int) -> bool:
+    """Are the running VMs of each group of ``family`` in one zone, and those zones different?"""
+    choices = []
+    for group in groups:
+        now = group.members[state[group.members] == State.RUNNING]
+        if group.family == family and len(now):
+            choices.append(set(np.flatnonzero(zones_that_hold(group, host[now], n_nodes)).tolist()))
+    return _all_different(sorted(choices, key=len))
+
+
+def _all_different(choices: Sequence[set[int]], taken: frozenset[int] = frozenset()) -> bool:
+    return not choices or any(_all_different(choices[1:], taken | {zone}) for zone in sorted(choices[0] - taken))
 
 
 def only_zone(group: Together) -> bool:

@@ -74,7 +74,7 @@ def _group(sheet: Sheet, pairs: Assignment, group: Together, members: Variables)
 
 def _follow(sheet: Sheet, pairs: Assignment, members: Variables, reach: list[Bools], switches: Variables) -> None:
     """A group that has a zone is nowhere else."""
-    if len(reach) < 2:
+    if len(reach) < 2 or not len(members):
         return
     overlap = np.sum(reach, axis=0).max() > 1
     for inside, switch in zip(reach, switches.tolist(), strict=True):
