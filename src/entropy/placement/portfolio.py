@@ -189,14 +189,12 @@ class _Search:
     def _fewer_nodes(self) -> None:
         """Bounds that take a while, and searches that pack, where a node less may be had."""
         best, budget, cost = self.best, self.budget, self.goals.node_cost
-        if not self.strict or not best.gaps.primary or best.problem.has_soft:
+        if not self.strict or not best.gaps.primary or best.problem.has_soft or self.problem.n_vms > _LARGE:
             return
-        by_patterns = None
-        if self.problem.n_vms <= _LARGE:
-            effort = Effort(budget.remaining, budget.work, best.value.primary).share(0.15)
-            found, by_patterns = pattern_placement(self.problem, cost, effort)
-            budget.spend(effort.spent)
-            best.prove(primary=found.bound, why=found.source)
+        effort = Effort(budget.remaining, budget.work, best.value.primary).share(0.15)
+        found, by_patterns = pattern_placement(self.problem, cost, effort)
+        budget.spend(effort.spent)
+        best.prove(primary=found.bound, why=found.source)
         if best.gaps.primary and not budget.over:
             share = budget.part(0.7)
             given = share.work or 0.0
