@@ -14,7 +14,8 @@ from the documents in memory to the verified plan, with warm kernels (as in a da
 
 * *first*, *best*, *plan*: seconds to the first viable placement, to the last better one, to the verified plan. A plan that is not proven
   optimal takes the whole of its limit (10 s; 30 s for `cloud`, 60 s for `packing`, 55 s for a million VMs).
-* *goal* and *bound*: nodes in use, or spread, and what is proven about it; *gap*: percent above the bound.
+* *goal* and *bound*: nodes in use, or spread, and what is proven about it; *gap*: percent above the bound (of
+  spread, which is a share itself: percentage points).
 * *moved* and *bound*: moved memory and what is proven about it.
 
 ```

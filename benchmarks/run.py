@@ -64,14 +64,17 @@ def measure(name: str, limit: float, workers: int, work: float | None) -> dict[s
 
 
 def _figures(summary: Any) -> dict[str, Any]:
-    moved, own = summary.moved_memory, summary.balance or summary.power
+    moved, spread, power = summary.moved_memory, summary.balance, summary.power
     row: dict[str, Any] = {
         "makespan s": summary.duration.value,
         "moved GiB": moved.value / 1024,
         "bound GiB": (moved.lower_bound or 0) / 1024,
     }
-    if own is not None:
-        row |= {"goal": f"{own.value:.4f}", "bound": f"{own.lower_bound or 0:.4f}", "gap %": _gap(own.value, own.lower_bound)}
+    if spread is not None:  # a share already: how many points above the bound
+        bound = spread.lower_bound or 0
+        row |= {"goal": f"{spread.value:.2%}", "bound": f"{bound:.2%}", "gap %": 100 * (spread.value - bound)}
+    elif power is not None:
+        row |= {"goal": f"{power.value:,.0f} W", "bound": f"{power.lower_bound or 0:,.0f} W", "gap %": _gap(power.value, power.lower_bound)}
     elif summary.nodes.lower_bound is not None:
         row |= {"goal": f"{summary.nodes.after:,}", "bound": f"{summary.nodes.lower_bound:,}"}
         row |= {"gap %": _gap(summary.nodes.after, summary.nodes.lower_bound)}

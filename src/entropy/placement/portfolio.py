@@ -168,7 +168,8 @@ class _Search:
         """The kernels of the objective."""
         if self.best.optimal or self.budget.over:
             return
-        goals, over, host = self.goals, self.budget.share(0.25), self.best.host
+        goals, host = self.goals, self.best.host
+        over = self.budget.share(0.7 if goals.objective == "balance" else 0.25)  # what comes after helps a large balance little
         stale = bool(self.problem.together) and not is_viable(working.problem, host)  # some group was given another zone at last
         if stale or self.best.value.soft:  # the first placement's problem has dropped rules, and kernels know hard ones only
             working = Working(no_worse(self.problem, host), host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,8 @@ from entropy.problem.problem import Indices
 __all__ = ["Exact", "Limits", "Solved", "Status", "interruptible", "solve"]
 
 Status = Literal["optimal", "feasible", "infeasible", "unknown"]
+_NAP = 0.2
+"""Seconds after which whoever waits for a solver looks whether Ctrl-C was pressed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,8 @@ def interruptible(solver: cp_model.CpSolver, model: cp_model.CpModel) -> Any:
     thread = threading.Thread(target=work, name="solver", daemon=True)
     try:
         thread.start()
+        while not wait((outcome,), timeout=_NAP).done:
+            pass  # a signal that comes just before a thread falls asleep does not wake it
         return outcome.result()
     except KeyboardInterrupt:
         solver.stop_search()
