@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from entropy.model.policy import Policy
 from entropy.placement.exact import ExactModel, Limits
-from entropy.placement.matching import dearest_matching
 from entropy.placement.soft import hardened, soft_violation, without_soft
 from entropy.problem.compile import compile_problem
+from entropy.problem.matching import dearest_matching
 from entropy.problem.problem import Disjoint, GroupLimit, Preference, Problem, SetLimit, State, Together, UsageLimit, positions
 from small_clusters import clusters
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from entropy.placement.goals import observed_hosts
-from entropy.placement.matching import dearest_matching
 from entropy.placement.metric import Floats
 from entropy.placement.narrowing import Narrowing
 from entropy.placement.scopes import Scope, scope_of
+from entropy.problem.matching import dearest_matching
 from entropy.problem.problem import Bools, Indices, Integers, Problem, Together, positions
 from entropy.problem.togetherness import zones_that_hold
 

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from entropy.placement.matching import dearest_matching
 from entropy.placement.narrowing import Narrowing
+from entropy.problem.matching import dearest_matching
 from entropy.problem.problem import (
     Disjoint,
     GroupLimit,

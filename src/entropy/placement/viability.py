@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
-from entropy.problem.problem import Indices, Problem, Together
+from entropy.problem.matching import all_different
+from entropy.problem.problem import Bools, Indices, Problem
+from entropy.problem.togetherness import zones_that_hold
 
 __all__ = ["is_viable"]
 
@@ -44,22 +44,12 @@ def _keeps_rules(problem: Problem, host: Indices) -> bool:
 
 
 def _together(problem: Problem, host: Indices) -> bool:
-    """Each group in one zone; groups of one family in different ones (tried in turn: families are small)."""
-    families: dict[int, list[set[int]]] = {}
+    """Each group in one zone; groups of one family in different ones."""
+    families: dict[int, list[Bools]] = {}
     for k, group in enumerate(problem.together):
         if group.weight:
             continue
         there = host[group.members]
         if len(there := there[there >= 0]):
-            families.setdefault(group.family if group.family >= 0 else -1 - k, []).append(_zones_that_hold(group, there))
-    return all(_matching(choices, set()) for choices in families.values())
-
-
-def _zones_that_hold(group: Together, hosts: Indices) -> set[int]:
-    zones = enumerate(pairwise(group.zone_start))
-    return {k for k, (a, b) in zones if np.isin(hosts, group.zone_nodes[a:b]).all()}
-
-
-def _matching(choices: list[set[int]], taken: set[int]) -> bool:
-    """Can each take one of its choices, all different?"""
-    return not choices or any(_matching(choices[1:], taken | {z}) for z in sorted(choices[0] - taken))
+            families.setdefault(group.family if group.family >= 0 else -1 - k, []).append(zones_that_hold(group, there, problem.n_nodes))
+    return all(all_different(choices) for choices in families.values())

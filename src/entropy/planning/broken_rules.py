@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from entropy.placement.matching import dearest_matching
 from entropy.planning.words import exact, listed
+from entropy.problem.matching import all_different
 from entropy.problem.problem import Bools, Indices, Problem, Together
 from entropy.problem.togetherness import zones_that_hold
 
@@ -48,19 +48,12 @@ def _torn(problem: Problem, host: Indices, verb: str) -> Iterator[Broken]:
                 vms = group.members[host[group.members] >= 0]
                 where = listed([f"{problem.vm_name(v)} on {problem.node_name(host[v])}" for v in vms])
                 yield Broken(f"rule {group.source}: {where} {verb} apart", tuple(vms.tolist()), tuple(np.unique(host[vms]).tolist()))
-        if all(hold.any() for hold in choices) and not _all_different(choices):
+        if all(hold.any() for hold in choices) and not all_different(choices):
             vms = np.concatenate([group.members[host[group.members] >= 0] for group in family])
             names = listed([problem.vm_name(v) for v in vms])
             yield Broken(
                 f"rule {family[0].source}: {names} {verb} in too few groups of nodes, each needs one of its own", tuple(vms.tolist()), ()
             )
-
-
-def _all_different(choices: list[Bools]) -> bool:
-    worth = np.full((len(choices), max(len(hold) for hold in choices)), -1, dtype=np.int64)
-    for k, hold in enumerate(choices):
-        worth[k, : len(hold)] = np.where(hold, 1, -1)
-    return bool((dearest_matching(worth) >= 0).all())
 
 
 def _shared(problem: Problem, host: Indices, verb: str) -> Iterator[Broken]:

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from entropy.placement.matching import dearest_matching
 from entropy.placement.narrowing import Narrowing
+from entropy.problem.matching import dearest_matching
 from entropy.problem.problem import Indices, Problem, Together
 from entropy.problem.togetherness import zones_that_hold
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from entropy.model.errors import InputError
+from entropy.problem.matching import all_different
 from entropy.problem.problem import Bools, Indices, Integers, State, Together
 
 __all__ = ["confined_to_now", "counts", "kept_apart_now", "only_zone", "weights_in_zones", "zones_that_hold"]
@@ -59,12 +60,8 @@ def kept_apart_now(groups: Sequence[Together], family: int, host: Indices, state
     for group in groups:
         now = group.members[state[group.members] == State.RUNNING]
         if group.family == family and len(now):
-            choices.append(set(np.flatnonzero(zones_that_hold(group, host[now], n_nodes)).tolist()))
-    return _all_different(sorted(choices, key=len))
-
-
-def _all_different(choices: Sequence[set[int]], taken: frozenset[int] = frozenset()) -> bool:
-    return not choices or any(_all_different(choices[1:], taken | {zone}) for zone in sorted(choices[0] - taken))
+            choices.append(zones_that_hold(group, host[now], n_nodes))
+    return all_different(choices)
 
 
 def only_zone(group: Together) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from entropy.placement.bounds.covering import must_leave
 from entropy.placement.goals import observed_hosts
-from entropy.placement.matching import dearest_matching
+from entropy.problem.matching import dearest_matching
 from entropy.problem.problem import Disjoint, Indices, Integers, Problem, SetLimit, Together, positions
 from entropy.problem.togetherness import counts, weights_in_zones
 

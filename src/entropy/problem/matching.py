@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from entropy.problem.problem import Indices, Integers
+from entropy.problem.problem import Bools, Indices, Integers
 
-__all__ = ["dearest_matching"]
+__all__ = ["all_different", "dearest_matching"]
+
+
+def all_different(choices: Sequence[Bools]) -> bool:
+    """Can each have one of its choices bool[Z], nobody the same as another?"""
+    worth = np.full((len(choices), max((len(choice) for choice in choices), default=0)), -1, dtype=np.int64)
+    for k, choice in enumerate(choices):
+        worth[k, : len(choice)] = np.where(choice, 1, -1)
+    return bool((dearest_matching(worth) >= 0).all())
 
 
 def dearest_matching(worth: Integers) -> Indices:
